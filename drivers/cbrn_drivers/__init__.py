@@ -1,0 +1,1 @@
+"""Drivers: transports (bytes), codecs (pure), one file per instrument family, profiles."""

@@ -1,0 +1,1 @@
+"""Simulated world and instruments on the real wire, written from the vendors' documents."""

@@ -1,0 +1,74 @@
+"""Time as a dependency: the protocol, and the clock that tests turn by hand."""
+
+import heapq
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
+
+from cbrn_core.times import seconds_to_us
+
+
+class Now(NamedTuple):
+    """One moment on both clocks.
+
+    `steady_us` never steps (freshness, delays, order); it starts at the wall time of
+    the process start, so that a recording of it replays as it was. `wall_us` is what
+    the machine's clock says (stamps for people and databases).
+    """
+
+    steady_us: int
+    wall_us: int
+
+
+class Clock(Protocol):
+    """Where time comes from; drivers may await it, everything pure is given a `now`."""
+
+    def now(self) -> Now:
+        """Return both clocks."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for `seconds` of this clock."""
+        ...
+
+
+class ManualClock:
+    """A clock that moves only when a test moves it.
+
+    `make_gate` returns a fresh pair (awaitable, opener); the test supplies one built on
+    its event loop, so that core itself stays free of asyncio.
+    """
+
+    def __init__(
+        self,
+        start_us: int = 0,
+        make_gate: Callable[[], tuple[Awaitable[None], Callable[[], None]]] | None = None,
+    ) -> None:
+        self._steady_us = start_us
+        self._wall_offset_us = 0
+        self._make_gate = make_gate
+        self._sleepers: list[tuple[int, int, Callable[[], None]]] = []
+        self._count = 0
+
+    def now(self) -> Now:
+        """Return both clocks."""
+        return Now(self._steady_us, self._steady_us + self._wall_offset_us)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until a test has advanced the clock by `seconds`."""
+        if self._make_gate is None:
+            raise RuntimeError("this ManualClock was made without gates: nothing may sleep on it")
+        gate, opener = self._make_gate()
+        self._count += 1
+        until_us = self._steady_us + seconds_to_us(seconds)
+        heapq.heappush(self._sleepers, (until_us, self._count, opener))
+        await gate
+
+    def advance(self, seconds: float) -> None:
+        """Move both clocks and wake the sleepers whose time has come."""
+        self._steady_us += seconds_to_us(seconds)
+        while self._sleepers and self._sleepers[0][0] <= self._steady_us:
+            heapq.heappop(self._sleepers)[2]()
+
+    def step_wall(self, seconds: float) -> None:
+        """Let the wall clock jump, as a time server does; the steady clock does not move."""
+        self._wall_offset_us += seconds_to_us(seconds)

@@ -1,0 +1,1 @@
+"""Roof of the house: configuration, pipeline, supervisor, alarms, stores, sinks and commands."""

@@ -1,0 +1,1 @@
+"""Site configuration: strict TOML in, a resolved site model out."""

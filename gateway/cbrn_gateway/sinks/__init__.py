@@ -1,0 +1,1 @@
+"""Sinks: each delivers from its own outbox at its own pace."""

@@ -1,0 +1,1 @@
+"""Durable stores: journal with its chain, spool, series."""
