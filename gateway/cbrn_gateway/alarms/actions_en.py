@@ -1,0 +1,122 @@
+"""English example steps; every city replaces them with its own, approved ones."""
+
+from cbrn_gateway.alarms.actions_types import Play, Role, Step, StepCatalogue
+
+_KEEP_AWAY = Step(
+    Role.EVERYONE,
+    "Keep people away from {stations}; move crosswind, not through {stations}.",
+)
+_SECOND_TECHNOLOGY = Step(
+    Role.RESPONDER,
+    "Approach from upwind with breathing protection; measure with a second technology.",
+)
+_NOBODY_LIFTS = Step(
+    Role.SUPERVISOR,
+    "Nobody lifts a measure on this reading alone: a person with a named method decides.",
+)
+_DISTANCE = Step(
+    Role.EVERYONE,
+    "Keep everybody ≥ {distance} from the suspected area around {stations} "
+    "({distance}: {distance_source}).",
+)
+
+ENGLISH_STEPS = StepCatalogue(
+    language="en",
+    steps={
+        Play.CHEMICAL_ALARM: (
+            _KEEP_AWAY,
+            Step(
+                Role.OPERATOR,
+                "Call the fire service: reads as {agent}{transport}, {amount} at {where}, "
+                "source place unknown.",
+            ),
+            Step(Role.OPERATOR, "Have air intakes and doors next to {stations} closed."),
+            _SECOND_TECHNOLOGY,
+            _NOBODY_LIFTS,
+        ),
+        Play.CHEMICAL_INDICATIVE: (
+            _KEEP_AWAY,
+            Step(Role.OPERATOR, "Treat as real; look for a second station or camera view."),
+            Step(Role.RESPONDER, "Verify {agent} at {where} from upwind, breathing protection on."),
+        ),
+        Play.CHEMICAL_NOTICE: (
+            Step(Role.OPERATOR, "Watch {where}; ask people there about smell and symptoms."),
+            Step(Role.OPERATOR, "Send somebody to look from upwind if it keeps rising."),
+        ),
+        Play.CHEMICAL_CLASS: (
+            _KEEP_AWAY,
+            Step(Role.OPERATOR, "Call the fire service: detector at {where} reports {agent}."),
+            Step(Role.EVERYONE, "Do not touch liquids or wet surfaces near {stations}."),
+            Step(Role.RESPONDER, "Full protection; prepare decontamination upwind."),
+            _NOBODY_LIFTS,
+        ),
+        Play.BIOLOGICAL: (
+            Step(Role.RESPONDER, "Take a sample at {where}; keep the filter and note the time."),
+            Step(Role.EVERYONE, "Keep people away from {stations} until the sample is taken."),
+            Step(Role.OPERATOR, "Name no agent: only a laboratory can."),
+        ),
+        Play.RADIATION_INVESTIGATE: (
+            Step(Role.RESPONDER, "Go and measure near {where} with a dosimeter switched on."),
+            Step(Role.OPERATOR, "Watch the neighbouring stations for a moving source."),
+        ),
+        Play.RADIATION_ALARM: (
+            _DISTANCE,
+            Step(Role.EVERYONE, "Do not search without dosimeter; do not touch unknown objects."),
+            Step(
+                Role.OPERATOR,
+                "Call the radiation protection service: {agent} {amount} at {where}; "
+                "strength and place of the source unknown.",
+            ),
+            Step(Role.RESPONDER, "Turn back at the dose rate set for your mission."),
+            _NOBODY_LIFTS,
+        ),
+        Play.RADIATION_TURN_BACK: (
+            Step(Role.RESPONDER, "TURN BACK now by the way you came; report your dose."),
+            _DISTANCE,
+            Step(Role.OPERATOR, "Let nobody pass {stations}; call the radiation experts."),
+        ),
+        Play.PHYSIOLOGICAL: (
+            Step(Role.RESPONDER, "Withdraw the wearer and have the medic look at the wearer."),
+        ),
+        Play.RETURNED: (
+            Step(Role.OPERATOR, "Keep the measures: the reading fell, the area was not examined."),
+            Step(Role.RESPONDER, "Measure at {stations} with a second technology."),
+            Step(Role.SUPERVISOR, "Resolve only with a named person, method and reason."),
+        ),
+        Play.CHANNEL_SILENT: (
+            Step(
+                Role.TECHNICIAN, "Check {where} {channel}: power, cable, radio link, then driver."
+            ),
+            Step(Role.TECHNICIAN, "Bump test before it counts as able again."),
+            Step(Role.OPERATOR, "Treat {where} {channel} as not watched until then."),
+        ),
+        Play.CHANNEL_SUSPECT: (
+            Step(Role.OPERATOR, "Gas or source not excluded: watch the neighbours of {where}."),
+            Step(Role.TECHNICIAN, "Check {where} {channel} and bump test it."),
+        ),
+        Play.STATION_MOVED: (
+            Step(Role.OPERATOR, "Send security to the place of {where}; look at cameras."),
+            Step(Role.TECHNICIAN, "Inspect and survey {where} again before its readings count."),
+        ),
+        Play.SITE_NOT_IN_SERVICE: (
+            Step(Role.SUPERVISOR, "Finish the hand-over of {where} or tell the control rooms."),
+            Step(Role.OPERATOR, "Treat its alarms as real meanwhile."),
+        ),
+        Play.DELIVERY: (
+            Step(Role.OPERATOR, "Tell the control rooms by telephone what the list here shows."),
+            Step(Role.TECHNICIAN, "Check link, broker rights and certificates."),
+        ),
+        Play.STORE: (
+            Step(Role.TECHNICIAN, "Free disk space or replace the disk at once."),
+            Step(Role.OPERATOR, "Write alarms down by hand until the store writes again."),
+        ),
+        Play.EXPLAINED: (
+            Step(Role.OPERATOR, "Check that the explanation is right; nothing else to do."),
+        ),
+    },
+    cordon=Step(Role.OPERATOR, "Set the city's standing cordon: {cordon} around {stations}."),
+    tolerance=Step(Role.RESPONDER, "ETW {hours} h {tolerance} exceeded: breathing protection."),
+    example="EXAMPLE – not approved by your service",
+    expired="EXPIRED – approval of your service has ended",
+    approved="approved by your service",
+)

@@ -1,0 +1,225 @@
+"""Italian words of the alerts."""
+
+from cbrn_core.alarm import AlarmState, Basis, Certainty, Reason
+from cbrn_core.reading import DetectionClass
+from cbrn_gateway.alarms.texts_types import Catalogue, Phrase
+
+_WHAT = {
+    Reason.LEVEL: "{where} legge come {agent} {amount}{trend}; oltre {level}.",
+    Reason.EXTREME_LEVEL: "ESTREMO: {where} legge come {agent} {amount}{trend}; oltre {level}.",
+    Reason.NOTICE_LEVEL: (
+        "{where} legge come {agent} {amount}{trend}; oltre {level_short} ({setpoint})."
+    ),
+    Reason.EXPOSURE_EXCEEDED: "{level} presso {where}: {agent}, {basis} {amount}{trend}.",
+    Reason.INDICATIVE_LEVEL: (
+        "{where} legge come {agent} {amount}{trend}; sensore indicativo oltre {level}; "
+        "trattare come reale, verificare."
+    ),
+    Reason.INSTRUMENT_ALARM: (
+        "{where} {channel}: allarme proprio dello strumento {level} per {agent}; indica {shown}."
+    ),
+    Reason.CLASS_DETECTION: "{where}: il rivelatore segnala {agent}{bars}.",
+    Reason.RADIATION_INVESTIGATE: (
+        "{moving}{agent} presso {where} {amount}{ratio}; insolito per la stazione, indagare."
+    ),
+    Reason.RADIATION_ELEVATED: "{agent} presso {where} {amount}{ratio}. {near_source}",
+    Reason.RADIATION_BOUNDARY: (
+        "{agent} presso {where} {amount}{ratio}; oltre {level}. {near_source}"
+    ),
+    Reason.RADIATION_HOT: (
+        "ZONA CALDA: {agent} presso {where} {amount}{ratio}; oltre {level}. {near_source}"
+    ),
+    Reason.RADIATION_TURN_BACK: (
+        "TORNARE INDIETRO: {agent} presso {where} {amount}{ratio}; oltre {level}. {near_source}"
+    ),
+    Reason.EXPLAINED_BY_ALTITUDE: "{agent} presso {where} {amount}{ratio}; spiegato dalla quota.",
+    Reason.STALE: (
+        "{where} {channel}: nessuna lettura{silent}; il canale non sorveglia, "
+        "e l'ultimo stato noto può essere errato."
+    ),
+    Reason.INSTRUMENT_FAULT: (
+        "{where} {channel}: guasto dello strumento{detail}; il canale non sorveglia."
+    ),
+    Reason.INSTRUMENT_INHIBITED: (
+        "{where} {channel}: strumento inibito{detail}; il canale non sorveglia."
+    ),
+    Reason.STEP: "{where}: salto {jump}: probabile guasto del sensore, gas non escluso.",
+    Reason.SPIKE: "{where} {channel}: un solo campione anomalo, {shown}; conservato come prova.",
+    Reason.STUCK: (
+        "{where} {channel}: il valore non cambia{silent}; il sensore può essere bloccato, "
+        "le letture non sono affidabili."
+    ),
+    Reason.NOT_IN_SERVICE: (
+        "{where} non è in servizio{detail}; gli allarmi scattano comunque e lo dicono."
+    ),
+    Reason.LINK_DOWN: "{where}: nessun contatto{detail}; l'ultimo stato noto può essere errato.",
+    Reason.DELIVERY_REFUSED: (
+        "{where}: un destinatario ha rifiutato un avviso{detail}; non è consegnato."
+    ),
+    Reason.STORE_FAILED: (
+        "{where}: l'archivio non scrive{detail}; gli avvisi partono dalla memoria intanto."
+    ),
+    Reason.MOVED: (
+        "{where}: stazione fissa a {moved} dal suo posto; le letture non sono affidabili."
+    ),
+}
+
+_BRIEF = {
+    Reason.LEVEL: "{where} legge come {agent}, {spoken}{trend}, oltre {level_short}.",
+    Reason.EXTREME_LEVEL: "ESTREMO. {where} legge {agent}, {spoken}{trend}, oltre {level_short}.",
+    Reason.NOTICE_LEVEL: "Nota. {where} legge come {agent}, {spoken}{trend}, oltre {level_short}.",
+    Reason.EXPOSURE_EXCEEDED: "{where}: {level}, {agent}, {spoken}.",
+    Reason.INDICATIVE_LEVEL: (
+        "{where}, sensore indicativo, legge come {agent}, {spoken}{trend}. Trattare come reale."
+    ),
+    Reason.INSTRUMENT_ALARM: "{where}: allarme dello strumento, {agent}, indica {shown}.",
+    Reason.CLASS_DETECTION: "{where}: il rivelatore segnala {agent}{bars}.",
+    Reason.RADIATION_INVESTIGATE: "{where}: {agent} {spoken}, insolito, indagare.",
+    Reason.RADIATION_ELEVATED: "{where}: {agent} {spoken}{ratio}, sorgente non localizzata.",
+    Reason.RADIATION_BOUNDARY: "{where}: {agent} {spoken}, area di pericolo, sorgente ignota.",
+    Reason.RADIATION_HOT: "ZONA CALDA. {where}: {agent} {spoken}, sorgente non localizzata.",
+    Reason.RADIATION_TURN_BACK: "TORNARE INDIETRO. {where}: {agent} {spoken}.",
+    Reason.EXPLAINED_BY_ALTITUDE: "{where}: {agent} {spoken}, spiegato dalla quota.",
+    Reason.STALE: "{where} {channel}: nessuna lettura, non sorveglia.",
+    Reason.INSTRUMENT_FAULT: "{where} {channel}: guasto dello strumento, non sorveglia.",
+    Reason.INSTRUMENT_INHIBITED: "{where} {channel}: inibito, non sorveglia.",
+    Reason.STEP: "{where}: salto {jump}. Probabile guasto del sensore, gas non escluso.",
+    Reason.SPIKE: "{where} {channel}: un solo campione anomalo, conservato come prova.",
+    Reason.STUCK: "{where} {channel}: il valore non cambia, non affidabile.",
+    Reason.NOT_IN_SERVICE: "{where} non è in servizio; gli allarmi scattano comunque.",
+    Reason.LINK_DOWN: "{where}: nessun contatto, l'ultimo stato noto può essere errato.",
+    Reason.DELIVERY_REFUSED: "{where}: un avviso è stato rifiutato dal destinatario.",
+    Reason.STORE_FAILED: "{where}: l'archivio non scrive; gli avvisi partono dalla memoria.",
+    Reason.MOVED: "{where}: stazione spostata, {moved}; letture non affidabili.",
+}
+
+_STATES = {
+    AlarmState.PENDING: "",
+    AlarmState.UNACK: "",
+    AlarmState.ACK: "Preso in carico da {acked_by} {acked_at}; ancora attivo.",
+    AlarmState.RTN_UNACK: "Nessuno lo ha ancora preso in carico.",
+    AlarmState.LATCHED: "Resta aperto finché una persona non lo chiude.",
+    AlarmState.SHELVED: "Accantonato fino a {until}.",
+    AlarmState.SUPPRESSED: "Soppresso per progetto; resta registrato.",
+    AlarmState.OUT_OF_SERVICE: "Fuori servizio fino a {until}; intanto non sorvegliato.",
+    AlarmState.NORMAL: "Questo allarme è chiuso.",
+}
+
+_PHRASES = {
+    Phrase.EXERCISE: "ESERCITAZIONE{name} – ",
+    Phrase.TEST: "PROVA – ",
+    Phrase.REAL_DURING_EXERCISE: "REALE – NON FA PARTE DELL'ESERCITAZIONE{name}: ",
+    Phrase.BELOW: "sotto {limit}",
+    Phrase.BELOW_DETECTION: "sotto il limite di rilevabilità",
+    Phrase.OVER_RANGE: "≥ {limit} (oltre il campo di misura)",
+    Phrase.NO_VALUE: "nessun valore",
+    Phrase.RISING: " e in aumento",
+    Phrase.FALLING: " e in calo",
+    Phrase.SHOWN: "Lo strumento indica {shown}; valore finale atteso {amount}.",
+    Phrase.ONE_AND_ONE: "Una stazione, una tecnologia.",
+    Phrase.COUNTS: "{stations}, {technologies}.",
+    Phrase.COUNTS_OF: "{over} stazioni su {watching}, {technologies}.",
+    Phrase.STATION_ONE: "1 stazione",
+    Phrase.STATION_MANY: "{count} stazioni",
+    Phrase.TECHNOLOGY_ONE: "1 tecnologia",
+    Phrase.TECHNOLOGY_MANY: "{count} tecnologie",
+    Phrase.JUMP: "di {change} in {duration}",
+    Phrase.SUDDENLY: "improvviso",
+    Phrase.FOR: " da {duration}",
+    Phrase.MOVED_UNKNOWN: "distanza ignota",
+    Phrase.BARS: ", {bars} barre su 8",
+    Phrase.SINGLE_SENSOR: "Un solo sensore, trattare come reale.",
+    Phrase.ALSO_ANSWERS_TO: "Il sensore risponde anche a {others}.",
+    Phrase.ALSO_EXPLAINED: "Spiegato anche da {explanation}.",
+    Phrase.DECLARED: "Dichiarato qui: {declared}.",
+    Phrase.PLACE: "MISURATO QUI, sorgente ignota: {place}.",
+    Phrase.CERTAINTY: "Certezza: {certainty}.",
+    Phrase.CERTAINTY_BY_PERSON: "Certezza stabilita da una persona: {person}, metodo: {method}.",
+    Phrase.SINCE: "Dalle {since}.",
+    Phrase.CHANGED: "Alle {changed}.",
+    Phrase.NORMAL_RATIO: " = {ratio} × il normale della stazione",
+    Phrase.NEAR_SOURCE: (
+        "Qui vicino c'è una sorgente: intensità e posto non ancora noti. "
+        "Una sorgente può essere vicina a qualcuno; intensità ignota finché non è localizzata. "
+        "Tenere tutti a ≥ {distance} dall'area sospetta; non cercare senza dosimetro "
+        "({distance}: {distance_source})."
+    ),
+    Phrase.MOVING: "aumento gamma in movimento: ",
+    Phrase.BACKGROUND_NOT_COMMISSIONED: "Nota: fondo non stabilito alla messa in opera.",
+    Phrase.LIMIT_UNSIGNED: "Nota: limite non approvato dalla città.",
+    Phrase.SITE_NOT_IN_SERVICE: "Nota: sito non in servizio ({reason}).",
+    Phrase.NOT_IN_SERVICE_DEFAULT: "non approvato per il servizio",
+    Phrase.RETURNED_HAZARD: (
+        "{agent}: lettura di nuovo sotto {level_limit} presso {stations}; "
+        "area NON dichiarata agibile."
+    ),
+    Phrase.RETURNED_RADIATION: (
+        "{agent}: lettura di nuovo sotto {level_limit} presso {stations}; "
+        "area NON dichiarata agibile. Sorgente rimossa o schermata? Serve una persona."
+    ),
+    Phrase.RETURNED_TECHNICAL: "{where} {channel}: non più segnalato ({condition}).",
+    Phrase.LAST_VALUE: "Ultimo valore oltre: {amount}.",
+    Phrase.ESCALATED: "Suona di nuovo: livello, certezza o area cambiati, oppure è tornato.",
+    Phrase.PERSON: "operatore",
+    Phrase.WORDS_OF: "{person}: “{words}”.",
+    Phrase.NOT_DETECTABLE: "{agent}, {level}: non rilevabile qui",
+    Phrase.OUTSIDE_THE_LINE: "Area disegnata: anche fuori dalla linea può essere pericoloso.",
+    Phrase.NO_SOURCE_SINGLE: "una sola stazione non può dire dove sia la sorgente",
+    Phrase.NO_SOURCE_YET: "nessuna regione della sorgente è stata calcolata per l'evento",
+    Phrase.NO_AREA: "nessuna area disegnata: usare le stazioni di misura e il cordone stabilito",
+    Phrase.UNTIL_UNKNOWN: "decisione di una persona",
+    Phrase.KEEP_AWAY_CHEMICAL: "Allontanare le persone, di traverso al vento.",
+    Phrase.KEEP_AWAY_RADIATION: "Tenere tutti a {distance}.",
+    Phrase.KEEP_AWAY_BIOLOGICAL: "Allontanare le persone, prelevare un campione.",
+}
+
+ITALIAN = Catalogue(
+    language="it",
+    decimal_mark=",",
+    what=_WHAT,
+    brief=_BRIEF,
+    states=_STATES,
+    certainty={
+        Certainty.POSSIBLE: "possibile",
+        Certainty.PROBABLE: "probabile",
+        Certainty.CONFIRMED: "stabilita da una persona",
+    },
+    basis={
+        Basis.MOMENTARY: "valore istantaneo",
+        Basis.RUNNING_MEAN: "media mobile",
+        Basis.TOXIC_LOAD: "carico tossico, ora",
+        Basis.STATISTICS: "statistica, ora",
+        Basis.INSTRUMENT_ALARM: "allarme dello strumento,",
+    },
+    classes={
+        DetectionClass.NERVE: "classe nervini",
+        DetectionClass.BLISTER: "classe vescicanti",
+        DetectionClass.BLOOD: "classe emotossici",
+        DetectionClass.CHOKING: "classe soffocanti",
+        DetectionClass.TIC: "sostanza chimica industriale tossica",
+        DetectionClass.BIO_TRIGGER: "particelle biologiche insolite",
+        DetectionClass.RADIATION: "radiazione",
+        DetectionClass.EXPLOSIVE: "vapore di esplosivo",
+        DetectionClass.OTHER: "sostanza non nominata",
+    },
+    quantities={
+        "gamma": "gamma",
+        "neutron": "neutroni",
+        "dose": "dose",
+        "bio": "particelle biologiche",
+        "bacteria": "batteri aerodispersi",
+        "pm": "particelle",
+        "particle": "particelle",
+        "": "sostanza non nominata",
+    },
+    levels=(
+        (
+            r"(AEGL-\d) (\d+)-min concentration \(momentary\)",
+            r"la concentrazione \1 a \2 min (istantanea)",
+        ),
+        (r"(AEGL-\d) \((\d+) min\) exceeded", r"\1 (\2 min) superato"),
+        (r"\(momentary\)", "(istantanea)"),
+        (r"\bexceeded\b", "superato"),
+    ),
+    phrases=_PHRASES,
+)
