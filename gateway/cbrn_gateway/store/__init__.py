@@ -1,1 +1,1 @@
-"""Durable stores: journal with its chain, spool, series."""
+"""What the gateway keeps: the alarm journal, the spool for InfluxDB, the series of samples."""

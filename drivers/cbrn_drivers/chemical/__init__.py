@@ -1,0 +1,1 @@
+"""Gas detectors and modules, one file per family."""

@@ -1,0 +1,1 @@
+"""Pure decoders: bytes in, fields or a FrameError out."""

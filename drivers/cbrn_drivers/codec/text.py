@@ -1,0 +1,51 @@
+"""Strict numbers out of instrument text: what Python's own parsers let through is refused.
+
+`int` and `float` accept `1_0`, `+1`, `nan`, `inf` and surrounding blanks; an instrument
+that sends any of those is broken.
+"""
+
+import re
+
+from cbrn_core.errors import ChecksumError, FieldError
+from cbrn_drivers.codec.checksum import xor8
+
+_INTEGER = re.compile(r"-?[0-9]{1,12}")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{0,12})?")
+_HEX_PAIR = re.compile(rb"[0-9A-Fa-f]{2}")
+
+
+def ascii_text(body: bytes) -> str:
+    """Return the bytes as printable ASCII.
+
+    Raises:
+        FieldError: a byte is not printable ASCII.
+    """
+    if not all(0x20 <= byte <= 0x7E for byte in body):
+        raise FieldError("not printable ASCII")
+    return body.decode("ascii")
+
+
+def integer(text: str, name: str) -> int:
+    """Return a decimal integer of at most 12 digits; raises FieldError naming the field."""
+    if not _INTEGER.fullmatch(text):
+        raise FieldError(f"{name}: {text[:24]!r} is not an integer")
+    return int(text)
+
+
+def decimal(text: str, name: str) -> float:
+    """Return a plain decimal number, always finite; raises FieldError naming the field."""
+    if not _DECIMAL.fullmatch(text):
+        raise FieldError(f"{name}: {text[:24]!r} is not a number")
+    return float(text)
+
+
+def verify_xor(body: bytes, printed: bytes) -> None:
+    """Compare the XOR of `body` with two printed hexadecimal digits, either case.
+
+    Raises:
+        ChecksumError: they differ, or `printed` is not two hexadecimal digits.
+    """
+    computed = xor8(body)
+    if not _HEX_PAIR.fullmatch(printed) or int(printed, 16) != computed:
+        shown = printed[:8].decode("ascii", "backslashreplace")
+        raise ChecksumError(f"printed {shown!r}, computed {computed:02X}")

@@ -1,0 +1,130 @@
+"""Whose turn it is on a bus: fixed phases, missed slots skipped, the silent ones in probe slots."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from cbrn_core.times import US_PER_S
+
+SILENT_AFTER_MISSES = 3
+FIRST_BACK_OFF_US = 2 * US_PER_S
+MOST_BACK_OFF_US = 30 * US_PER_S
+PROBE_SHARE = 0.05
+"""Of the bus's time, at the most, goes to devices that do not answer."""
+
+
+class Turn(NamedTuple):
+    """Poll this device, not before `at_us` on the steady clock."""
+
+    device_id: str
+    at_us: int
+
+
+class _Seat:
+    """One device's place in the round."""
+
+    def __init__(self, period_us: int, due_us: int) -> None:
+        self.period_us = period_us
+        self.due_us = due_us
+        self.misses = 0
+        self.hurried = False
+        self.back_off_us = FIRST_BACK_OFF_US
+
+    @property
+    def silent(self) -> bool:
+        return self.misses >= SILENT_AFTER_MISSES
+
+
+class PollSchedule:
+    """Decides by the steady clock alone; knows no input or output."""
+
+    def __init__(self, periods_us: Mapping[str, int], start_us: int) -> None:
+        self.skipped = 0
+        self.misses_in_a_row = 0
+        self._seats = {name: _Seat(period_us, start_us) for name, period_us in periods_us.items()}
+        self._hurried: list[str] = []
+        self._probe_from_us = start_us
+
+    @property
+    def silent(self) -> int:
+        """Return how many devices do not answer."""
+        return sum(seat.silent for seat in self._seats.values())
+
+    @property
+    def all_silent(self) -> bool:
+        """Return whether no device has answered its last poll, three polls in a row at least."""
+        return self.misses_in_a_row >= SILENT_AFTER_MISSES and all(
+            seat.misses for seat in self._seats.values()
+        )
+
+    def next(self) -> Turn:
+        """Return the next turn: those in a hurry first, then whoever is due the longest."""
+        if self._hurried:
+            return Turn(self._hurried[0], 0)
+        at_us, _, name = min(
+            (self._due_us(seat), seat.due_us, name) for name, seat in self._seats.items()
+        )
+        return Turn(name, at_us)
+
+    def started(self, device_id: str, now_us: int) -> None:
+        """Note that a device's poll begins; slots that have passed meanwhile are skipped."""
+        seat = self._seats[device_id]
+        if device_id in self._hurried:
+            self._hurried.remove(device_id)
+            seat.hurried = True
+        if seat.silent or seat.due_us > now_us:
+            return
+        seat.hurried = False
+        seat.due_us += seat.period_us
+        if seat.due_us <= now_us:
+            missed = (now_us - seat.due_us) // seat.period_us + 1
+            self.skipped += missed
+            seat.due_us += missed * seat.period_us
+
+    def answered(self, device_id: str, now_us: int) -> None:
+        """Note an answer: a device that was silent has its regular place again."""
+        seat = self._seats[device_id]
+        if seat.silent:
+            seat.due_us = now_us + seat.period_us
+        seat.misses = 0
+        seat.back_off_us = FIRST_BACK_OFF_US
+        self.misses_in_a_row = 0
+
+    def missed(self, device_id: str, started_us: int, now_us: int) -> None:
+        """Note that a poll from `started_us` to `now_us` brought nothing."""
+        seat = self._seats[device_id]
+        was_silent = seat.silent
+        seat.misses += 1
+        self.misses_in_a_row += 1
+        if not seat.silent:
+            return
+        if was_silent:
+            seat.back_off_us = min(seat.back_off_us * 2, MOST_BACK_OFF_US)
+        seat.due_us = now_us + seat.back_off_us
+        cost_us = now_us - started_us
+        self._probe_from_us = now_us + round(cost_us * (1 / PROBE_SHARE - 1))
+
+    def hurry(self, device_id: str) -> bool:
+        """Let a device be next, once between two of its slots, so that nobody starves.
+
+        False where it has had that already, is silent, or is not ours.
+        """
+        seat = self._seats.get(device_id)
+        if seat is None or seat.silent or seat.hurried:
+            return False
+        if device_id not in self._hurried:
+            self._hurried.append(device_id)
+        return True
+
+    def forgive(self, now_us: int) -> None:
+        """Give every device a fresh chance, after the wire has been opened again."""
+        self._hurried.clear()
+        self._probe_from_us = now_us
+        self.misses_in_a_row = 0
+        for seat in self._seats.values():
+            seat.misses = 0
+            seat.hurried = False
+            seat.back_off_us = FIRST_BACK_OFF_US
+            seat.due_us = now_us
+
+    def _due_us(self, seat: _Seat) -> int:
+        return max(seat.due_us, self._probe_from_us) if seat.silent else seat.due_us

@@ -1,0 +1,1 @@
+"""Count rate and dose rate instruments, one file per family."""

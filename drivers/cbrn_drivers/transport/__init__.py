@@ -1,0 +1,1 @@
+"""Ways to an instrument: bytes or registers in, typed errors out."""

@@ -1,0 +1,1 @@
+"""Wind and weather instruments, one file per family."""

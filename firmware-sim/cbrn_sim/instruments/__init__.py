@@ -1,0 +1,1 @@
+"""Simulated instruments on their real wires, written from the vendors' documents alone."""

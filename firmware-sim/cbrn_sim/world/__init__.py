@@ -1,0 +1,1 @@
+"""The world that simulated instruments stand in: square, wind, gas, radiation, people."""

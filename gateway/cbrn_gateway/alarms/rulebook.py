@@ -1,0 +1,278 @@
+"""All rules of one site: readings and estimates in event order go in, conditions come out.
+
+Pure and without a clock. What one channel says depends on that channel alone; what
+stations say to one another changes on full seconds only (`on_tick`).
+"""
+
+import heapq
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from cbrn_core.alarm import (
+    Alarm,
+    AlarmKey,
+    AlarmKind,
+    AlarmState,
+    Basis,
+    Condition,
+    Reason,
+    Scope,
+)
+from cbrn_core.channel import Channel, ChannelKey
+from cbrn_core.estimate import Estimate
+from cbrn_core.quantities import Hazard, Quantity
+from cbrn_core.reading import Quality, Reading
+from cbrn_core.site_model import SiteModel
+from cbrn_core.times import US_PER_S
+from cbrn_core.units import Unit, UnitError, convert
+from cbrn_gateway.alarms.corroboration import Corroborator, WindBook
+from cbrn_gateway.alarms.policy import Policy, priority
+from cbrn_gateway.alarms.rules.cases import CaseBook
+from cbrn_gateway.alarms.rules.chemical import ChemicalRule
+from cbrn_gateway.alarms.rules.chemical_levels import InactiveLevel
+from cbrn_gateway.alarms.rules.instrument import InstrumentRule
+from cbrn_gateway.alarms.rules.radiation import RadiationBackground, RadiationRule
+from cbrn_gateway.alarms.rules.technical import TechnicalRule
+from cbrn_gateway.alarms.rules.watched import Watched
+
+_WIND = frozenset({Quantity.WIND_SPEED, Quantity.WIND_DIRECTION})
+_RADIATION = frozenset(
+    {Quantity.GAMMA_COUNT_RATE, Quantity.GAMMA_DOSE_RATE, Quantity.NEUTRON_COUNT_RATE}
+)
+_INSTRUMENT_REASONS = frozenset({Reason.INSTRUMENT_ALARM, Reason.CLASS_DETECTION})
+_PURPOSE_MARK_IGNORED = "purpose_mark_ignored"
+
+
+class _Rules(NamedTuple):
+    watched: Watched
+    technical: TechnicalRule
+    instrument: InstrumentRule
+    chemical: ChemicalRule | None
+    radiation: RadiationRule | None
+    simulated: bool
+    wind: bool
+
+
+class RuleBook:
+    """The rules of one site under one policy; state survives by `adopt`, not by itself."""
+
+    def __init__(self, model: SiteModel, policy: Policy) -> None:
+        self._model = model
+        self._policy = policy
+        corroborator = Corroborator(policy.corroboration, _stations_watching(model))
+        self._cases = CaseBook(corroborator)
+        self._wind = WindBook()
+        radiation_channels = sum(c.quantity in _RADIATION for c in model.channels.values())
+        self._rules: dict[ChannelKey, _Rules] = {
+            channel.key: self._rules_of(channel, radiation_channels)
+            for channel in model.channels.values()
+        }
+        self._deadlines: list[tuple[int, ChannelKey]] = []
+        self._ignored_marks = 0
+        self._service_said = model.site.in_service
+
+    @property
+    def needs_tick(self) -> bool:
+        """Return whether the next full second may change anything."""
+        return not (self._service_said and self._cases.is_empty)
+
+    def on_reading(self, reading: Reading, channel: Channel, now_us: int) -> list[Condition]:
+        """Judge what the instrument itself says: alarms at once and un-fused, faults, marks.
+
+        To be called for every reading of a channel of this site, whatever its quality.
+        """
+        rules = self._rules.get(channel.key)
+        if rules is None:
+            return []
+        watched = rules.watched
+        watched.last_seen_us = now_us
+        if reading.purpose is not None and not watched.judge_purpose(reading):
+            self._ignored_marks += 1
+        if rules.wind:
+            self._note_wind(channel, reading.value, reading.unit, reading.quality, now_us)
+        if reading.detection is None and not reading.flags and not self._cases.has_any(watched):
+            return []
+        answer = rules.technical.on_reading(reading, now_us)
+        return answer + rules.instrument.on_reading(reading, now_us)
+
+    def on_estimate(self, estimate: Estimate, now_us: int) -> list[Condition]:
+        """Judge the levels of a chemical channel, and the flags of any."""
+        rules = self._rules.get((estimate.station, estimate.channel))
+        if rules is None:
+            return []
+        watched = rules.watched
+        watched.last_seen_us = now_us
+        if rules.simulated:
+            watched.note_purpose(estimate.purpose)
+        answer = rules.technical.on_estimate(estimate, now_us)
+        chemical = rules.chemical
+        if chemical is None:
+            if rules.wind:
+                value, unit = estimate.value, estimate.unit
+                self._note_wind(watched.channel, value, unit, estimate.quality, now_us)
+            return answer
+        before_us = chemical.deadline_us
+        spoken = chemical.on_estimate(estimate, now_us)
+        if chemical.deadline_us is not None and chemical.deadline_us != before_us:
+            heapq.heappush(self._deadlines, (chemical.deadline_us, watched.channel.key))
+        return answer + spoken if answer else spoken
+
+    def on_radiation(
+        self,
+        estimate: Estimate,
+        reading: Reading,
+        background: RadiationBackground | None,
+        now_us: int,
+    ) -> list[Condition]:
+        """Judge a radiation channel against its background, a tuple (value, …, source).
+
+        `value` is in the estimate's unit; None or NaN while no background is known.
+        """
+        rules = self._rules.get((estimate.station, estimate.channel))
+        if rules is None:
+            return []
+        rules.watched.last_seen_us = now_us
+        if rules.simulated:
+            rules.watched.note_purpose(estimate.purpose)
+        answer = rules.technical.on_estimate(estimate, now_us)
+        if rules.radiation is None:
+            return answer
+        spoken = rules.radiation.on_radiation(estimate, reading, background, now_us)
+        return answer + spoken if answer else spoken
+
+    def on_stale(self, key: ChannelKey, now_us: int) -> list[Condition]:
+        """Say that a channel fell silent; its alarms stay as they are."""
+        rules = self._rules.get(key)
+        if rules is None:
+            return []
+        last_us = rules.watched.last_seen_us
+        silent_s = 0.0 if last_us is None else (now_us - last_us) / US_PER_S
+        held: list[Condition] = []
+        if self._cases.has_any(rules.watched):
+            missing = f"{rules.watched.place_name}: no reading for {silent_s:.0f} s"
+            for rule in (rules.chemical, rules.radiation):
+                if rule is not None:
+                    rule.interrupt()
+            held = self._cases.hold(rules.watched, missing, now_us)
+        return rules.technical.on_stale(now_us) + held
+
+    def on_fresh(self, key: ChannelKey, now_us: int) -> list[Condition]:
+        """Say that a channel reports again."""
+        rules = self._rules.get(key)
+        return [] if rules is None else rules.technical.on_fresh(now_us)
+
+    def on_tick(self, now_us: int) -> list[Condition]:
+        """Let the stations speak to one another; to be called on every full second needed."""
+        answer = self._cases.tick(self._wind.mean(now_us), now_us)
+        if not self._service_said:
+            self._service_said = True
+            answer.append(self._not_in_service(now_us))
+        return answer
+
+    def advance(self, now_us: int) -> list[Condition]:
+        """Meet every deadline up to and including `now_us`."""
+        answer: list[Condition] = []
+        while self._deadlines and self._deadlines[0][0] <= now_us:
+            due_us, key = heapq.heappop(self._deadlines)
+            chemical = self._rules[key].chemical
+            if chemical is not None and chemical.deadline_us == due_us:
+                answer += chemical.on_deadline(due_us)
+        return answer
+
+    def next_deadline(self) -> int | None:
+        """Return when `advance` has something to say even if nothing arrives."""
+        while self._deadlines:
+            due_us, key = self._deadlines[0]
+            chemical = self._rules[key].chemical
+            if chemical is not None and chemical.deadline_us == due_us:
+                return due_us
+            heapq.heappop(self._deadlines)
+        return None
+
+    def adopt(self, alarms: Iterable[Alarm]) -> None:
+        """Take up open alarms after a restart or a new configuration.
+
+        Without it an alarm from before could never clear: no rule would know of it.
+        """
+        for alarm in alarms:
+            condition = alarm.condition
+            rules = self._rules.get((condition.station or "", condition.channel or ""))
+            if rules is None or not condition.active or alarm.state is AlarmState.NORMAL:
+                continue
+            self._adopt(rules, condition)
+
+    def inactive_levels(self) -> list[InactiveLevel]:
+        """Return every level that a channel is too coarse to judge, in order of channels."""
+        chemical = (rules.chemical for rules in self._rules.values())
+        return [level for rule in chemical if rule is not None for level in rule.inactive_levels()]
+
+    def counters(self) -> Mapping[str, int]:
+        """Return what was ignored, by name."""
+        return {_PURPOSE_MARK_IGNORED: self._ignored_marks}
+
+    def _adopt(self, rules: _Rules, condition: Condition) -> None:
+        if condition.key.kind is AlarmKind.TECHNICAL:
+            rules.technical.adopt(condition)
+        elif condition.reason in _INSTRUMENT_REASONS:
+            rules.instrument.adopt(condition)
+        elif rules.chemical is not None:
+            rules.chemical.adopt(condition)
+        elif rules.radiation is not None:
+            rules.radiation.adopt(condition)
+
+    def _rules_of(self, channel: Channel, radiation_channels: int) -> _Rules:
+        watched = Watched(channel, self._model)
+        chemical = radiation = None
+        if watched.hazard is Hazard.CHEMICAL:
+            rule = ChemicalRule(watched, self._policy, self._cases)
+            chemical = rule if rule.has_levels else None
+        elif channel.quantity in _RADIATION:
+            radiation = RadiationRule(watched, self._policy, self._cases, radiation_channels)
+        return _Rules(
+            watched=watched,
+            technical=TechnicalRule(watched, self._policy, self._cases),
+            instrument=InstrumentRule(watched, self._policy, self._cases),
+            chemical=chemical,
+            radiation=radiation,
+            simulated=channel.simulated,
+            wind=channel.quantity in _WIND,
+        )
+
+    def _note_wind(
+        self, channel: Channel, value: float | None, unit: Unit, quality: Quality, now_us: int
+    ) -> None:
+        if value is None or quality in {Quality.BAD, Quality.STALE}:
+            return
+        if channel.quantity is Quantity.WIND_DIRECTION:
+            self._wind.note_direction(channel.station, value, now_us)
+            return
+        try:
+            speed_m_s = convert(value, unit, Unit.M_S)
+        except UnitError:
+            return
+        self._wind.note_speed(channel.station, speed_m_s, now_us)
+
+    def _not_in_service(self, now_us: int) -> Condition:
+        site = self._model.site
+        return Condition(
+            key=AlarmKey(site.id, AlarmKind.TECHNICAL, Reason.NOT_IN_SERVICE.value),
+            active=True,
+            at_us=now_us,
+            observed_us=now_us,
+            reason=Reason.NOT_IN_SERVICE,
+            priority=priority(self._policy.technical.not_in_service),
+            hazard=Hazard.TECHNICAL,
+            level="not in service",
+            basis=Basis.MOMENTARY,
+            scope=Scope.SITE,
+            clears_when="in_service = true in the site file",
+            facts={"not_in_service": site.not_in_service_reason or True},
+        )
+
+
+def _stations_watching(model: SiteModel) -> dict[str, int]:
+    stations: dict[str, set[str]] = {}
+    for channel in model.channels.values():
+        name = Watched(channel, model).agent
+        stations.setdefault(name, set()).add(channel.station)
+    return {name: len(found) for name, found in stations.items()}

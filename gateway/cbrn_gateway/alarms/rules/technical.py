@@ -1,0 +1,186 @@
+"""What is wrong with a channel: stale, fault, inhibit, stuck, spike, step. Never a hazard."""
+
+from cbrn_core.alarm import AlarmKind, Condition, Evidence, Reason
+from cbrn_core.estimate import Estimate
+from cbrn_core.reading import Detection, Flag, InstrumentAlarm, Reading
+from cbrn_core.times import US_PER_S
+from cbrn_gateway.alarms.policy import Policy, Rank, priority
+from cbrn_gateway.alarms.rules.cases import CaseBook
+from cbrn_gateway.alarms.rules.watched import Facts, Watched, spoken
+
+READING = "reading"
+ESTIMATE = "estimate"
+CLOCK = "clock"
+STALE = "stale"
+_FLAGS = {
+    Flag.INSTRUMENT_FAULT: Reason.INSTRUMENT_FAULT,
+    Flag.INHIBITED: Reason.INSTRUMENT_INHIBITED,
+    Flag.CALIBRATING: Reason.INSTRUMENT_INHIBITED,
+    Flag.STUCK: Reason.STUCK,
+    Flag.SPIKE: Reason.SPIKE,
+    Flag.STEP: Reason.STEP,
+}
+_SPEAKING = frozenset(_FLAGS)
+_OUTPUTS = {
+    InstrumentAlarm.FAULT: Reason.INSTRUMENT_FAULT,
+    InstrumentAlarm.INHIBIT: Reason.INSTRUMENT_INHIBITED,
+}
+_WORDS = {
+    Reason.STALE: "no reading",
+    Reason.INSTRUMENT_FAULT: "instrument fault",
+    Reason.INSTRUMENT_INHIBITED: "inhibited",
+    Reason.STUCK: "stuck",
+    Reason.SPIKE: "single sample stood out",
+    Reason.STEP: "step",
+}
+_OFF_DELAY_S = {Reason.STEP: 10.0, Reason.STUCK: 10.0, Reason.INSTRUMENT_FAULT: 10.0}
+"""A fault that flickers is one fault."""
+
+_CLEARS = {
+    Reason.STALE: "a fresh reading arrives",
+    Reason.STEP: "the value is back, or something else speaks for gas",
+}
+_RECENT_SAMPLES = 5
+
+
+class TechnicalRule:
+    """Speaks for the health of one channel."""
+
+    def __init__(self, watched: Watched, policy: Policy, cases: CaseBook) -> None:
+        self._watched = watched
+        self._policy = policy
+        self._cases = cases
+        self._recent: list[tuple[int, float]] = []
+
+    def on_reading(self, reading: Reading, now_us: int) -> list[Condition]:
+        """Judge the flags and outputs that a reading carries."""
+        detection = reading.detection
+        reasons = _reasons(reading.flags)
+        if detection is not None and detection.instrument_alarm in _OUTPUTS:
+            reasons.add(_OUTPUTS[detection.instrument_alarm])
+        if not reasons and not self._cases.has_any(self._watched):
+            return []
+        evidence = self._watched.reading_evidence(reading)
+        facts = {} if detection is None else _fault_facts(detection)
+        said = dict.fromkeys(reasons, facts)
+        return self._say(READING, said, evidence, reading.time_us, reading.value, now_us)
+
+    def on_estimate(self, estimate: Estimate, now_us: int) -> list[Condition]:
+        """Judge the flags that the filters found."""
+        shown = estimate.instrument_value
+        self._remember(estimate.time_us, estimate.value if shown is None else shown)
+        reasons = _reasons(estimate.flags)
+        if not reasons and not self._cases.has_any(self._watched):
+            return []
+        said: dict[Reason, Facts] = {reason: {} for reason in reasons}
+        if Reason.STEP in said:
+            said[Reason.STEP] = self._jump()
+        evidence = self._watched.evidence(estimate)
+        return self._say(ESTIMATE, said, evidence, estimate.time_us, shown, now_us)
+
+    def on_stale(self, now_us: int) -> list[Condition]:
+        """Say that the channel has fallen silent."""
+        last_us = self._watched.last_seen_us
+        facts: Facts = {}
+        if last_us is not None:
+            facts["silent_s"] = (now_us - last_us) / US_PER_S
+        return self._raise(CLOCK, Reason.STALE, facts, None, now_us, None, now_us)
+
+    def on_fresh(self, now_us: int) -> list[Condition]:
+        """Say that the channel reports again."""
+        key = self._watched.key(AlarmKind.TECHNICAL, STALE)
+        return self._cases.withdraw(self._watched, CLOCK, key, now_us)
+
+    def adopt(self, condition: Condition) -> None:
+        """Take up an open technical alarm after a restart."""
+        from_estimates = {Reason.STUCK, Reason.SPIKE, Reason.STEP}
+        source = CLOCK if condition.reason is Reason.STALE else READING
+        if condition.reason in from_estimates:
+            source = ESTIMATE
+        self._cases.adopt(self._watched, source, condition)
+
+    def _say(
+        self,
+        source: str,
+        said: dict[Reason, Facts],
+        evidence: Evidence,
+        observed_us: int,
+        shown: float | None,
+        now_us: int,
+    ) -> list[Condition]:
+        answer: list[Condition] = []
+        for key in self._cases.claims(self._watched, source):
+            of_ours = key.kind is AlarmKind.TECHNICAL and key.agent != STALE
+            if of_ours and Reason(key.agent) not in said:
+                answer += self._cases.withdraw(self._watched, source, key, now_us)
+        for reason in sorted(said):
+            facts = said[reason]
+            answer += self._raise(source, reason, facts, evidence, observed_us, shown, now_us)
+        return answer
+
+    def _raise(
+        self,
+        source: str,
+        reason: Reason,
+        facts: Facts,
+        evidence: Evidence | None,
+        observed_us: int,
+        shown: float | None,
+        now_us: int,
+    ) -> list[Condition]:
+        watched = self._watched
+        key = watched.key(AlarmKind.TECHNICAL, reason.value)
+        case = self._cases.find(watched, key)
+        if case is not None and source in case.claims:
+            return []
+        rank: Rank = getattr(self._policy.technical, reason.value)
+        condition = spoken(
+            watched.template(key),
+            facts,
+            at_us=now_us,
+            observed_us=observed_us,
+            reason=reason,
+            priority=priority(rank),
+            level=_WORDS[reason],
+            value=shown,
+            instrument_value=shown,
+            off_delay_s=_OFF_DELAY_S.get(reason, 0.0),
+            evidence=() if evidence is None else (evidence,),
+            clears_when=_CLEARS.get(reason, "the instrument no longer says so"),
+        )
+        return self._cases.claim(watched, source, condition, now_us)
+
+    def _remember(self, time_us: int, shown: float) -> None:
+        self._recent.append((time_us, shown))
+        if len(self._recent) > _RECENT_SAMPLES:
+            del self._recent[0]
+
+    def _jump(self) -> Facts:
+        """Return the greatest rise between two of the last samples, and its time."""
+        best: Facts = {}
+        most = 0.0
+        for (before_us, before), (after_us, after) in zip(
+            self._recent, self._recent[1:], strict=False
+        ):
+            if after - before > most:
+                most = after - before
+                best = {"jump": most, "jump_s": (after_us - before_us) / US_PER_S}
+        return best
+
+
+def speaks(flags: tuple[Flag, ...]) -> bool:
+    """Return whether any flag is one that a technical alarm is about."""
+    return not _SPEAKING.isdisjoint(flags)
+
+
+def _reasons(flags: tuple[Flag, ...]) -> set[Reason]:
+    return {_FLAGS[flag] for flag in flags if flag in _FLAGS}
+
+
+def _fault_facts(detection: Detection) -> Facts:
+    facts: Facts = {}
+    if detection.code is not None:
+        facts["fault_code"] = detection.code
+    if detection.text:
+        facts["detail"] = detection.text[:120]
+    return facts

@@ -1,0 +1,58 @@
+"""`decode`: frames in, readings or fields out; a bad frame prints its error in its place."""
+
+import re
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+import click
+import msgspec
+
+from cbrn_core.errors import ConfigError, Problem
+from cbrn_drivers.decode import decode_line
+
+EXIT_FAILED = 1
+_HEX = re.compile(r"\s*([0-9a-fA-F]{2}\s*)+")
+
+
+@click.command("decode")
+@click.argument("profile")
+@click.argument("frames", type=click.File("r", errors="surrogateescape"), default="-")
+@click.option("--fields", is_flag=True, help="Print the codec's own fields, one object a frame.")
+@click.option("--hex", "mode", flag_value="hex", help="Frames are hex (default: found by looking).")
+@click.option("--text", "mode", flag_value="text", help="Frames are text with JSON escapes.")
+@click.option(
+    "-o", "options", multiple=True, metavar="KEY=VALUE", help="What the wire carries elsewhere."
+)
+def command(
+    profile: str, frames: TextIO, *, fields: bool, mode: str | None, options: tuple[str, ...]
+) -> None:
+    """Decode frames of PROFILE, one a line (hex, or text with JSON escapes).
+
+    -o gives request, uuid, mac, key, unit_id, register … as KEY=VALUE. Exit status 1
+    when any frame was bad.
+    """
+    parsed = dict(_split(option) for option in options)
+    bad = False
+    for shown in _decoded(profile, frames, mode, parsed, fields=fields):
+        bad = bad or "error" in shown
+        click.echo(msgspec.json.encode(shown))
+    if bad:
+        sys.exit(EXIT_FAILED)
+
+
+def _decoded(
+    profile: str, frames: TextIO, mode: str | None, options: dict[str, str], *, fields: bool
+) -> Iterable[dict[str, object]]:
+    for line in frames:
+        frame = line.rstrip("\r\n")
+        if frame.strip():
+            chosen = mode or ("hex" if _HEX.fullmatch(frame) else "text")
+            yield decode_line(profile, frame, chosen, options, fields=fields)
+
+
+def _split(option: str) -> tuple[str, str]:
+    key, equals, value = option.partition("=")
+    if not equals:
+        raise ConfigError([Problem("-o", f"{option!r} is not KEY=VALUE")])
+    return key, value

@@ -1,0 +1,156 @@
+"""The tables of a site file; unknown keys are errors, secrets come only from files."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+
+from cbrn_core.channel import Background, Grade, Technology
+from cbrn_core.place import Position, Surroundings
+from cbrn_core.quantities import Quantity
+from cbrn_core.units import Unit
+
+Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Root of every table: keyword-only, immutable, strict."""
+
+
+class GatewayTable(Table):
+    """Who this gateway is and where it keeps its files."""
+
+    id: Id
+    city: Id
+    data_dir: str
+
+
+class CordonTable(Table):
+    """The city's own standing cordon in metres, used where no area may be drawn."""
+
+    chemical: Positive | None = None
+    biological: Positive | None = None
+    radiological: Positive | None = None
+
+
+class Language(StrEnum):
+    """Language of the texts for people."""
+
+    EN = "en"
+    NB = "nb"
+    IT = "it"
+
+
+class SiteTable(Table):
+    """The square."""
+
+    id: Id
+    name: str | None = None
+    timezone: str = "UTC"
+    language: Language = Language.EN
+    in_service: bool = False
+    not_in_service_reason: str | None = None
+    surroundings: Surroundings = Surroundings.CANYON
+    standing_cordon_m: CordonTable = CordonTable()
+
+
+class ZoneTable(Table):
+    """Part of the square; polygon of [lon, lat]."""
+
+    id: Id
+    name: str | None = None
+    polygon: tuple[tuple[float, float], ...] = ()
+
+
+class StationTable(Table):
+    """A pole, box or person with instruments."""
+
+    id: Id
+    name: str | None = None
+    zone: Id | None = None
+    position: Position | None = None
+    mobile: bool = False
+
+
+class ChannelTable(Table):
+    """What the site knows better than the profile, or all of an external channel."""
+
+    id: Id
+    quantity: Quantity | None = None
+    unit: Unit | None = None
+    technology: Technology | None = None
+    t90_s: Positive | None = None
+    tau_rise_s: Positive | None = None
+    tau_fall_s: Positive | None = None
+    sigma: Positive | None = None
+    range: tuple[float, float] | None = None
+    resolution: NotNegative | None = None
+    lod: Positive | None = None
+    period_s: Positive | None = None
+    stale_after_s: Positive | None = None
+    counting: bool | None = None
+    usv_h_per_cps: Positive | None = None
+    background: Background | None = None
+    also_answers_to: dict[Quantity, float] | None = None
+
+
+class DeviceTable(Table):
+    """What every device says; the rest of its table are the driver's own options."""
+
+    id: Id
+    station: Id
+    driver: str
+    grade: Grade | None = None
+    period_s: Positive | None = None
+    simulated: bool = False
+    channel: tuple[ChannelTable, ...] = ()
+
+
+class WearerTable(Table):
+    """A person under a pseudonym; limits and protection are set at run time."""
+
+    pseudonym: Id
+    devices: tuple[Id, ...] = ()
+    role: str | None = None
+
+
+class AlarmsTable(Table):
+    """Which alarm policy applies, and what the city overrides in it."""
+
+    policy: str = "default-1"
+    jurisdiction: str | None = None
+    overrides: dict[str, object] = {}
+
+
+class MqttTable(Table):
+    """The broker; user and password from files or CBRN_MQTT_USERNAME, CBRN_MQTT_PASSWORD."""
+
+    url: str
+    protocol: Literal[5, 311] = 5
+    client_id: Id | None = None
+    username_file: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+
+class InfluxTable(Table):
+    """InfluxDB by the v2 write API; token from a file or CBRN_INFLUX_TOKEN."""
+
+    url: str
+    bucket: str = "cbrn"
+    org: str = "cbrn"
+    token_file: str | None = None
+    username_file: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+
+
+class StoreTable(Table):
+    """Limits of the files in `data_dir`."""
+
+    spool_most_mb: Positive = 2048.0
+    record_to: str | None = None

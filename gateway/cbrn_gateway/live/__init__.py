@@ -1,0 +1,1 @@
+"""The living daemon: clock, buses, the turn of the pipeline, stores and sinks in one loop."""

@@ -1,0 +1,101 @@
+"""One supervisor class, an instance per bus and per sink: retry is decided by error type."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+from cbrn_core.clock import Clock
+from cbrn_core.errors import ConfigError, DeliveryError, DriverError, Refused, StorageError
+
+_LOG = logging.getLogger(__name__)
+
+FIRST_WAIT_S = 0.25
+MOST_WAIT_S = 30.0
+REFUSED_WAIT_S = 10.0
+
+
+class Health(StrEnum):
+    """What a supervised worker is doing."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+
+
+class Supervisor:
+    """Keeps one worker alive: restarts are jittered, capped at 30 s, never bounded in count.
+
+    `work` runs until it is cancelled or raises. `progressed` is called by the worker's
+    owner whenever something good came through; it resets the back-off.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        clock: Clock,
+        on_change: Callable[["Supervisor"], None] = lambda _: None,
+    ) -> None:
+        self.name = name
+        self.health = Health.STARTING
+        self.restarts = 0
+        self.last_error: str | None = None
+        self._work = work
+        self._clock = clock
+        self._on_change = on_change
+        self._wait_s = FIRST_WAIT_S
+
+    def progressed(self) -> None:
+        """Say that the worker has just done something good."""
+        self._wait_s = FIRST_WAIT_S
+        if self.health is not Health.RUNNING:
+            self._turn(Health.RUNNING)
+
+    async def run(self) -> None:
+        """Run until cancelled; only a ConfigError ends it otherwise."""
+        while True:
+            self._turn(Health.STARTING)
+            wait_s = await self._attempt()
+            self.restarts += 1
+            self._turn(Health.WAITING)
+            await self._clock.sleep(wait_s)
+
+    async def _attempt(self) -> float:
+        """Run the worker once; return how long to wait before the next time."""
+        try:
+            await self._work()
+        except asyncio.CancelledError:
+            self._turn(Health.STOPPED)
+            raise
+        except ConfigError:
+            self._turn(Health.STOPPED)
+            raise
+        except Refused as error:
+            self.last_error = str(error)
+            return REFUSED_WAIT_S
+        except (DriverError, DeliveryError, StorageError, OSError) as error:
+            self._note(error)
+        except Exception as error:  # noqa: BLE001 - the one place that keeps a defect from killing a bus
+            _LOG.exception("%s: unexpected failure, restarting", self.name)
+            self.last_error = f"{type(error).__name__}: {error}"
+        else:
+            self.last_error = "ended by itself"
+        return self._next_wait_s()
+
+    def _note(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        if text != self.last_error:
+            _LOG.warning("%s: %s", self.name, text)
+        self.last_error = text
+
+    def _next_wait_s(self) -> float:
+        wait_s = self._wait_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        self._wait_s = min(self._wait_s * 2, MOST_WAIT_S)
+        return wait_s
+
+    def _turn(self, health: Health) -> None:
+        self.health = health
+        self._on_change(self)

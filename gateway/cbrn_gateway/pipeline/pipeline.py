@@ -1,0 +1,215 @@
+"""The pipeline of one square: a pure function of its ordered events.
+
+Work goes in two passes. The first takes the readings in and finds what went stale
+between them, which depends on arrivals alone; all readings of the step then go through
+the filter bank at once. The second walks the same items in order through rules and
+machine, stepping exactly to each deadline and each full second in between. Any cut of
+the same events into steps therefore gives the same alerts.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from cbrn_core.alarm import Alarm, Command, Condition
+from cbrn_core.errors import CommandRefused
+from cbrn_core.estimate import Estimate
+from cbrn_core.reading import Reading
+from cbrn_core.site_model import SiteModel
+from cbrn_core.times import US_PER_S, seconds_to_us
+from cbrn_gateway.alarms.machine import AlarmMachine
+from cbrn_gateway.alarms.policy import Policy
+from cbrn_gateway.alarms.rulebook import RuleBook
+from cbrn_gateway.pipeline.drops import DropCounter
+from cbrn_gateway.pipeline.freshness import (
+    FIRST_REPORT_GRACE_S,
+    StaleDeadlines,
+    stale_after_us,
+)
+from cbrn_gateway.pipeline.fusion_stage import Fused, FusionStage
+from cbrn_gateway.pipeline.intake import Accepted, Intake
+
+
+class Ordered(msgspec.Struct, frozen=True):
+    """A command as an event of the pipeline: when it came in, on the steady clock."""
+
+    at_us: int
+    command: Command
+
+
+Event = Reading | Ordered
+
+
+class Answer(NamedTuple):
+    """What became of a command: `refusal` is None when it was carried out."""
+
+    command: Command
+    refusal: str | None
+
+
+class _Turn(NamedTuple):
+    """A channel went stale, or reports again."""
+
+    slot: int
+    stale: bool
+
+
+class _Item(NamedTuple):
+    at_us: int
+    what: Accepted | _Turn | Command
+
+
+class StepOutput(msgspec.Struct):
+    """What one step produced, each list in the order in which it happened."""
+
+    readings: list[Reading] = []
+    estimates: list[Estimate] = []
+    alarms: list[Alarm] = []
+    answers: list[Answer] = []
+
+
+class Pipeline:
+    """One square's readings, estimates and alarms. No globals; may exist twice."""
+
+    def __init__(self, model: SiteModel, policy: Policy) -> None:
+        self.model = model
+        self.drops = DropCounter()
+        self.intake = Intake(model, self.drops)
+        self.fusion = FusionStage(model, self.intake, self.drops)
+        self.rules = RuleBook(model, policy)
+        self.machine = AlarmMachine(model.gateway, policy)
+        self._stale = StaleDeadlines()
+        self._now_us: int | None = None
+        self._started_us = 0
+        self._next_tick_us = 0
+
+    @property
+    def now_us(self) -> int | None:
+        """Return the virtual time reached, None before the first step."""
+        return self._now_us
+
+    def start(self, now_us: int) -> None:
+        """Begin to watch: from here on a channel that never reports goes stale."""
+        if self._now_us is not None:
+            return
+        self._now_us = self._started_us = now_us
+        self._next_tick_us = (now_us // US_PER_S + 1) * US_PER_S
+        for slot in range(len(self.intake.channels)):
+            self._stale.watch(slot, self._stale_at_us(slot))
+
+    def step(self, now_us: int, events: Sequence[Event]) -> StepOutput:
+        """Take in ordered events and bring the virtual time to `now_us`.
+
+        An event that claims a time before the one already reached happens now.
+        """
+        if self._now_us is None:
+            self.start(_event_us(events[0]) if events else now_us)
+        out = StepOutput()
+        items = self._take_in(now_us, events)
+        accepted = [item.what for item in items if isinstance(item.what, Accepted)]
+        fused = iter(self.fusion.submit(accepted))
+        for at_us, what in items:
+            self._advance(at_us, out)
+            if isinstance(what, Accepted):
+                self._judge(what, next(fused), at_us, out)
+            elif isinstance(what, _Turn):
+                self._turn(what, at_us, out)
+            else:
+                self._obey(what, at_us, out)
+        self._advance(max(now_us, self._now_us), out)
+        return out
+
+    def next_deadline(self) -> int | None:
+        """Return when the pipeline wants to be stepped even if nothing arrives."""
+        candidates = (self._stale.next_us(), self._next_inner_us())
+        return min((us for us in candidates if us is not None), default=None)
+
+    def _take_in(self, now_us: int, events: Sequence[Event]) -> list[_Item]:
+        items: list[_Item] = []
+        at_us = self._now_us or 0
+        for event in events:
+            at_us = max(at_us, _event_us(event))
+            self._find_stale(at_us, items)
+            if isinstance(event, Ordered):
+                items.append(_Item(at_us, event.command))
+            elif (accepted := self.intake.accept(event, at_us)) is not None:
+                freshness = self.intake.freshness[accepted.slot]
+                if freshness.stale:
+                    freshness.stale = False
+                    items.append(_Item(at_us, _Turn(accepted.slot, stale=False)))
+                self._stale.watch(accepted.slot, self._stale_at_us(accepted.slot))
+                items.append(_Item(at_us, accepted))
+        self._find_stale(max(at_us, now_us), items)
+        return items
+
+    def _find_stale(self, until_us: int, items: list[_Item]) -> None:
+        while (due := self._stale.pop_due(until_us)) is not None:
+            deadline_us, slot = due
+            renewed_us = self._stale_at_us(slot)
+            if renewed_us > deadline_us:
+                self._stale.watch(slot, renewed_us)
+            else:
+                self.intake.freshness[slot].stale = True
+                items.append(_Item(deadline_us, _Turn(slot, stale=True)))
+
+    def _stale_at_us(self, slot: int) -> int:
+        freshness = self.intake.freshness[slot]
+        wait_us = stale_after_us(self.intake.channels[slot], freshness)
+        if freshness.last_received_us is None:
+            return self._started_us + max(wait_us, seconds_to_us(FIRST_REPORT_GRACE_S))
+        return freshness.last_received_us + wait_us
+
+    def _next_inner_us(self) -> int | None:
+        ticking = self._next_tick_us if self.rules.needs_tick else None
+        candidates = (ticking, self.rules.next_deadline(), self.machine.next_deadline())
+        return min((us for us in candidates if us is not None), default=None)
+
+    def _advance(self, until_us: int, out: StepOutput) -> None:
+        """Meet every deadline and full second up to and including `until_us`, in order."""
+        while (due_us := self._next_inner_us()) is not None and due_us <= until_us:
+            out.alarms += self.machine.advance(due_us)
+            self._apply(self.rules.advance(due_us), due_us, out)
+            if due_us == self._next_tick_us:
+                self._apply(self.rules.on_tick(due_us), due_us, out)
+                self._next_tick_us += US_PER_S
+        self._now_us = until_us
+        if self._next_tick_us <= until_us:
+            self._next_tick_us = (until_us // US_PER_S + 1) * US_PER_S
+
+    def _judge(self, item: Accepted, fused: Fused | None, at_us: int, out: StepOutput) -> None:
+        out.readings.append(item.reading)
+        if item.reading.detection is not None or item.reading.flags:
+            self._apply(self.rules.on_reading(item.reading, item.channel, at_us), at_us, out)
+        if fused is None:
+            return
+        out.estimates.append(fused.estimate)
+        if fused.radiation:
+            spoken = self.rules.on_radiation(
+                fused.estimate, item.reading, self.fusion.background(item, fused), at_us
+            )
+        else:
+            spoken = self.rules.on_estimate(fused.estimate, at_us)
+        if spoken:
+            self._apply(spoken, at_us, out)
+
+    def _turn(self, turn: _Turn, at_us: int, out: StepOutput) -> None:
+        key = self.intake.channels[turn.slot].key
+        spoken = self.rules.on_stale(key, at_us) if turn.stale else self.rules.on_fresh(key, at_us)
+        self._apply(spoken, at_us, out)
+
+    def _obey(self, command: Command, at_us: int, out: StepOutput) -> None:
+        try:
+            out.alarms += self.machine.command(command, at_us)
+        except CommandRefused as refusal:
+            out.answers.append(Answer(command, str(refusal)))
+        else:
+            out.answers.append(Answer(command, None))
+
+    def _apply(self, conditions: Sequence[Condition], at_us: int, out: StepOutput) -> None:
+        for condition in conditions:
+            out.alarms += self.machine.apply(condition, at_us)
+
+
+def _event_us(event: Event) -> int:
+    return event.at_us if isinstance(event, Ordered) else event.received_us

@@ -1,0 +1,305 @@
+"""One MQTT connection: the only file that touches aiomqtt and paho.
+
+aiomqtt throws the PUBACK reason code away, so a publish that the broker's access list
+denied looks delivered; it neither reconnects nor cleans up a connection that failed half
+way. This file publishes through paho directly, reads every reason code, and makes one
+fresh client per connection.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import aiomqtt
+import msgspec
+import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from cbrn_core.errors import ConnectFailed, DeliveryError, Disconnected, Refused
+from cbrn_gateway.sinks.mqtt_settings import MqttSettings
+
+FIRST_FAILURE = 128
+"""MQTT 5 §2.4: reason codes from 0x80 up are failures."""
+NO_MATCHING_SUBSCRIBERS = 16
+_BUSY_CODES = frozenset({136, 137, 151, 156, 157, 159})
+_MOST_QUEUED_MESSAGES = 1000
+_LARGEST_PACKET_BYTES = 1 << 20
+_FAREWELL_S = 1.0
+_LOG = logging.getLogger(__name__)
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to publish; what MQTT 3.1.1 cannot carry is left out there."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+    content_type: str | None = None
+    expiry_s: int | None = None
+    correlation: bytes | None = None
+    user: tuple[tuple[str, str], ...] = ()
+    will_delay_s: int | None = None
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True):
+    """One message that arrived; the last two only ever come with MQTT 5."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+class _CountingQueue(asyncio.Queue[aiomqtt.Message]):
+    """Counts what the client throws away when the gateway reads too slowly."""
+
+    discarded = 0
+
+    def put_nowait(self, item: aiomqtt.Message) -> None:
+        """Add a message, or count it and refuse."""
+        if self.full():
+            self.discarded += 1
+        super().put_nowait(item)
+
+
+class MqttLink:
+    """One connection; entering connects, leaving closes, a second entering is not allowed.
+
+    Leaving normally or by cancellation says goodbye (the will is not sent); leaving by an
+    error drops the connection, so that the broker sends the will unless we are back soon.
+    """
+
+    def __init__(
+        self, settings: MqttSettings, will: Outgoing, tls_context: ssl.SSLContext | None = None
+    ) -> None:
+        self._settings = settings
+        self._client = aiomqtt.Client(
+            settings.host,
+            settings.port,
+            username=settings.username,
+            password=settings.password,
+            identifier=settings.client_id,
+            protocol=aiomqtt.ProtocolVersion.V5 if settings.is_v5 else aiomqtt.ProtocolVersion.V311,
+            will=aiomqtt.Will(
+                will.topic, will.payload, will.qos, will.retain, self._will_properties(will)
+            ),
+            clean_session=None if settings.is_v5 else True,
+            clean_start=False if settings.is_v5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=self._connect_properties(),
+            keepalive=settings.keepalive_s,
+            timeout=settings.puback_timeout_s,
+            max_queued_incoming_messages=_MOST_QUEUED_MESSAGES,
+            queue_type=_CountingQueue,
+            tls_context=tls_context,
+            logger=_LOG,
+        )
+        self._paho: paho.Client = self._client._client  # noqa: SLF001
+        self._paho.connect_timeout = settings.connect_timeout_s
+        self._paho.on_publish = self._on_publish
+        self._outcomes: dict[int, asyncio.Future[int]] = {}
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            Refused: the broker does not want us (identity, protocol, rights of the will).
+            ConnectFailed: it is not there, or too busy.
+        """
+        connecting = asyncio.ensure_future(self._client.__aenter__())
+        try:
+            # Shielded: the connecting thread cannot be cancelled; were it left alone, its
+            # socket would stay open and be read by nobody.
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(self._drop_after)
+            raise
+        except aiomqtt.exceptions.MqttConnectError as error:
+            self._drop()
+            raise _connect_refusal(error) from error
+        except (aiomqtt.MqttError, ValueError) as error:
+            self._drop()
+            raise ConnectFailed(f"{self._settings!r}: {error}") from error
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close; never raises but for cancellation."""
+        polite = kind is None or issubclass(kind, asyncio.CancelledError)
+        try:
+            if polite and not self._lost.done() and self._paho.disconnect() == 0:
+                await asyncio.wait({self._lost}, timeout=_FAREWELL_S)
+        finally:
+            self._drop()
+
+    @property
+    def discarded(self) -> int:
+        """Return how many messages arrived faster than they were read and were dropped."""
+        queue = self._client._queue  # noqa: SLF001
+        return queue.discarded if isinstance(queue, _CountingQueue) else 0
+
+    def post(self, message: Outgoing) -> asyncio.Future[int]:
+        """Hand a message over and return the outcome for `settle`; order is kept.
+
+        Raises:
+            Disconnected: the connection is gone.
+        """
+        outcome = asyncio.get_running_loop().create_future()
+        sent = self._paho.publish(
+            message.topic,
+            message.payload,
+            message.qos,
+            message.retain,
+            self._publish_properties(message, PacketTypes.PUBLISH),
+        )
+        if sent.rc != paho.MQTT_ERR_SUCCESS or self._lost.done():
+            raise Disconnected(f"{message.topic}: {paho.error_string(sent.rc)}")
+        self._outcomes[sent.mid] = outcome
+        return outcome
+
+    async def settle(self, outcome: asyncio.Future[int], topic: str) -> int:
+        """Return the reason code below 128 (0 delivered, 16 nobody subscribes).
+
+        With QoS 0 it means written to the socket; MQTT 3.1.1 knows only 0.
+
+        Raises:
+            Refused: the broker denied it; `reason_code` says why.
+            Disconnected: the connection went away first.
+            DeliveryError: no answer in time: nobody knows whether it arrived.
+        """
+        either: set[asyncio.Future[Any]] = {outcome, self._lost}
+        await asyncio.wait(
+            either,
+            timeout=self._settings.puback_timeout_s,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if outcome.done():
+            code = outcome.result()
+            if code >= FIRST_FAILURE:
+                raise Refused(code, f"the broker refused {topic} with reason code {code}")
+            return code
+        if self._lost.done():
+            raise Disconnected(f"connection lost before {topic} was acknowledged")
+        raise DeliveryError(
+            f"no acknowledgement of {topic} in {self._settings.puback_timeout_s:g} s"
+        )
+
+    async def publish(self, message: Outgoing) -> int:
+        """Publish and wait for the outcome, as `post` and `settle`."""
+        return await self.settle(self.post(message), message.topic)
+
+    async def subscribe(self, topic: str, qos: int = 1) -> int:
+        """Subscribe; return the granted quality of service.
+
+        Raises:
+            Refused: the broker denied it.
+            Disconnected: the connection is gone, or no answer came.
+        """
+        try:
+            answers = await self._client.subscribe(topic, qos)
+        except aiomqtt.MqttError as error:
+            raise Disconnected(f"subscribing to {topic}: {error}") from error
+        code = _code(answers[0])
+        if code >= FIRST_FAILURE:
+            raise Refused(code, f"the broker refused the subscription {topic} with {code}")
+        return code
+
+    async def incoming(self) -> AsyncIterator[Incoming]:
+        """Yield what arrives.
+
+        Raises:
+            Disconnected: the connection ended.
+        """
+        try:
+            async for message in self._client.messages:
+                yield _incoming(message)
+        except aiomqtt.MqttError as error:
+            raise Disconnected(f"{self._settings!r}: {error.__cause__ or error}") from error
+
+    @property
+    def _lost(self) -> asyncio.Future[None]:
+        return self._client._disconnected  # noqa: SLF001
+
+    def _on_publish(
+        self,
+        client: paho.Client,  # noqa: ARG002
+        userdata: Any,  # noqa: ANN401, ARG002
+        mid: int,
+        reason_code: ReasonCode,
+        properties: Properties,  # noqa: ARG002
+    ) -> None:
+        outcome = self._outcomes.pop(mid, None)
+        if outcome is not None and not outcome.done():
+            outcome.set_result(_code(reason_code))
+
+    def _drop_after(self, connecting: "asyncio.Future[Any]") -> None:
+        if not connecting.cancelled():
+            connecting.exception()
+        self._drop()
+
+    def _drop(self) -> None:
+        self._paho._sock_close()  # noqa: SLF001
+        if self._lost.done() and not self._lost.cancelled():
+            self._lost.exception()
+        self._outcomes.clear()
+
+    def _connect_properties(self) -> Properties | None:
+        if not self._settings.is_v5:
+            return None
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = self._settings.session_expiry_s
+        properties.MaximumPacketSize = _LARGEST_PACKET_BYTES
+        return properties
+
+    def _will_properties(self, will: Outgoing) -> Properties | None:
+        properties = self._publish_properties(will, PacketTypes.WILLMESSAGE)
+        if properties is not None and will.will_delay_s is not None:
+            properties.WillDelayInterval = will.will_delay_s
+        return properties
+
+    def _publish_properties(self, message: Outgoing, packet: int) -> Properties | None:
+        if not self._settings.is_v5:
+            return None
+        properties = Properties(packet)  # type: ignore[no-untyped-call]
+        if message.content_type is not None:
+            properties.ContentType = message.content_type
+            properties.PayloadFormatIndicator = 1
+        if message.expiry_s is not None:
+            properties.MessageExpiryInterval = message.expiry_s
+        if message.correlation is not None:
+            properties.CorrelationData = message.correlation
+        if message.user:
+            properties.UserProperty = list(message.user)
+        return properties
+
+
+def _code(reason: ReasonCode | int) -> int:
+    return reason.value if isinstance(reason, ReasonCode) else int(reason)
+
+
+def _connect_refusal(error: aiomqtt.exceptions.MqttConnectError) -> Refused | ConnectFailed:
+    code = _code(error.rc) if error.rc is not None else FIRST_FAILURE
+    if code in _BUSY_CODES:
+        return ConnectFailed(f"the broker is busy: {error}")
+    return Refused(code, f"the broker refused the connection: {error}")
+
+
+def _incoming(message: aiomqtt.Message) -> Incoming:
+    properties = message.properties
+    return Incoming(
+        topic=message.topic.value,
+        payload=bytes(message.payload),
+        retained=message.retain,
+        response_topic=getattr(properties, "ResponseTopic", None),
+        correlation=getattr(properties, "CorrelationData", None),
+    )

@@ -1,0 +1,235 @@
+"""Opening SQLite files so that nothing is lost: checks, transactions, errors in plain words."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from cbrn_core.errors import StorageError
+
+_BUSY_TIMEOUT_S = 2.0
+_CHECK_LIMIT_S = 2.0
+_CHECK_STEP_OPCODES = 10_000
+_WAL_LIMIT_BYTES = 64 * 1024 * 1024
+_PRIMARY_CODE = 0xFF
+
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "the disk is full: nothing was written, free some space",
+    sqlite3.SQLITE_IOERR: "the disk refuses to read or write: check it and its file system",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged",
+    sqlite3.SQLITE_NOTADB: "the file is damaged or is no database",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened: check folder and permissions",
+    sqlite3.SQLITE_READONLY: "the file may not be written: check permissions and mount",
+    sqlite3.SQLITE_BUSY: "another process holds the file",
+}
+_SET_ASIDE = (
+    "nothing was deleted; move it aside together with its -wal and -shm files and start "
+    "again, or restore a backup"
+)
+
+
+class Layout(NamedTuple):
+    """What a kind of file holds.
+
+    `application_id` tells our files apart; `synchronous` is FULL (survives a power cut)
+    or NORMAL (a power cut may cost the last commits, never the file); `schema` is SQL
+    statements separated by semicolons.
+    """
+
+    name: str
+    application_id: int
+    version: int
+    synchronous: str
+    schema: str
+
+
+class Database:
+    """One connection to one file; used by one thread at a time.
+
+    Attributes:
+        rollbacks: how many transactions were undone; caches of row ids made before the
+            last one may be wrong.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+        self.rollbacks = 0
+        self._inside = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit everything inside or nothing; an inner transaction joins the outer one.
+
+        Raises:
+            StorageError: the file refused; it is as it was before.
+        """
+        if self._inside:
+            yield self.connection
+            return
+        with storage_errors(self.path):
+            self._undo()
+            self.connection.execute("BEGIN IMMEDIATE")
+            self._inside = True
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                self.rollbacks += 1
+                self._undo()
+                raise
+            finally:
+                self._inside = False
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection for queries; raises StorageError."""
+        with storage_errors(self.path):
+            yield self.connection
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        self.connection.close()
+
+    def _undo(self) -> None:
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+
+def open_writer(path: Path, layout: Layout) -> Database:
+    """Open a file for writing, made new where there is none.
+
+    Raises:
+        StorageError: damaged, of another kind, or written by a newer version; nothing
+            is deleted or overwritten.
+    """
+    _refuse_orphaned_wal(path)
+    with storage_errors(path):
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+    database = Database(path, connection)
+    try:
+        _prepare(database, layout)
+    except BaseException:
+        connection.close()
+        raise
+    return database
+
+
+def open_reader(path: Path, layout: Layout) -> Database:
+    """Open a file for reading, also while another process writes it; raises StorageError."""
+    if not path.is_file():
+        raise StorageError(f"{path}: there is no {layout.name}")
+    _refuse_orphaned_wal(path)
+    with storage_errors(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            timeout=_BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    database = Database(path, connection)
+    try:
+        with database.reading():
+            is_made = _has_layout(database, layout)
+    except BaseException:
+        connection.close()
+        raise
+    if not is_made:
+        connection.close()
+        raise StorageError(f"{path}: holds no {layout.name} yet")
+    return database
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite into StorageError that says what to do; the cause stays."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = _primary_code(error)
+        advice = _ADVICE.get(code, "the store failed")
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            advice = f"{advice}: {_SET_ASIDE}"
+        raise StorageError(f"{path}: {advice} ({error})") from error
+
+
+def is_disk_full(error: StorageError) -> bool:
+    """Return whether a write failed for want of space (then the ballast may help)."""
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.Error) and _primary_code(cause) == sqlite3.SQLITE_FULL
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
+
+
+def _refuse_orphaned_wal(path: Path) -> None:
+    """SQLite deletes a write-ahead log whose database is missing or empty; we never do."""
+    wal = path.with_name(path.name + "-wal")
+    has_wal = wal.is_file() and wal.stat().st_size > 0
+    is_empty = not path.is_file() or path.stat().st_size == 0
+    if has_wal and is_empty:
+        raise StorageError(
+            f"{path}: the file is missing or empty, but {wal.name} still holds entries: "
+            f"{_SET_ASIDE}"
+        )
+
+
+def _prepare(database: Database, layout: Layout) -> None:
+    connection = database.connection
+    with storage_errors(database.path):
+        is_made = _has_layout(database, layout)
+        _quick_check(database)
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != "wal":
+            raise StorageError(f"{database.path}: this file system allows no write-ahead log")
+        connection.execute(f"PRAGMA synchronous={layout.synchronous}")
+        connection.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
+        connection.execute("PRAGMA cache_size=-8000")
+        if is_made:
+            return
+    with database.transaction():
+        for statement in layout.schema.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id={layout.application_id}")
+        connection.execute(f"PRAGMA user_version={layout.version}")
+
+
+def _has_layout(database: Database, layout: Layout) -> bool:
+    """Return False for a new, empty file; raises StorageError for a foreign one."""
+    connection = database.connection
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (objects,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+    if not (application_id or version or objects):
+        return False
+    if application_id != layout.application_id:
+        raise StorageError(f"{database.path}: holds something else than a {layout.name}")
+    if version != layout.version:
+        raise StorageError(
+            f"{database.path}: layout {version} of the {layout.name}, this program knows "
+            f"{layout.version}: use the version that wrote it, or move the file aside"
+        )
+    return True
+
+
+def _quick_check(database: Database) -> None:
+    """Look for damage, for at most a bounded time: a start may not wait for a large file."""
+    connection = database.connection
+    until_s = time.monotonic() + _CHECK_LIMIT_S
+    connection.set_progress_handler(lambda: time.monotonic() > until_s, _CHECK_STEP_OPCODES)
+    try:
+        (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if _primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+            raise
+        finding = "ok"
+    finally:
+        connection.set_progress_handler(None, 0)
+    if finding != "ok":
+        raise StorageError(f"{database.path}: the file is damaged: {_SET_ASIDE} ({finding})")

@@ -1,0 +1,109 @@
+"""The way of rows into one file: what waits, what is asked for, one transaction for both."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from cbrn_core.errors import StorageError
+from cbrn_gateway.store.backlog import Backlog
+from cbrn_gateway.store.database import Database
+
+Write = Callable[[Mapping[str, Sequence[Any]]], None]
+
+
+class Lane:
+    """Rows and jobs for one file; filled by the event loop, emptied by the writer thread.
+
+    `lock` guards what both touch and is never held while the disk works.
+
+    Attributes:
+        backlog: rows that wait.
+        newest: number of the last row that was put in, where rows are numbered.
+        committed: number of the last row that is committed, or was dropped and counted.
+        error: why the last commit failed; None after one that went well.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        backlog: Backlog,
+        write: Write,
+        lock: threading.Condition,
+        newest: int = 0,
+    ) -> None:
+        self.backlog = backlog
+        self.newest = newest
+        self.committed = newest
+        self.error: StorageError | None = None
+        self._database = database
+        self._write = write
+        self._lock = lock
+        self._jobs: list[_LaneJob] = []
+
+    def ask(self, job: Callable[[], None]) -> "Future[None]":
+        """Queue a job that runs after every row now waiting; call with the lock held."""
+        queued = _LaneJob(job)
+        self._jobs.append(queued)
+        return queued.future
+
+    @property
+    def has_jobs(self) -> bool:
+        """Return whether somebody waits for an answer."""
+        return bool(self._jobs)
+
+    def commit(self) -> bool:
+        """Write everything in one transaction; on failure rows wait again, jobs have failed."""
+        with self._lock:
+            rows, jobs, newest = self.backlog.take(), self._jobs, self.newest
+            self._jobs = []
+        if not (jobs or any(rows.values())):
+            return True
+        failure: StorageError | None = StorageError("the store's writer has failed")
+        try:
+            with self._database.transaction():
+                self._write(rows)
+                for job in jobs:
+                    job.attempt()
+            failure = None
+        except StorageError as error:
+            failure = error
+            with self._lock:
+                self.backlog.give_back(rows)
+        finally:
+            # before the answers: who was told may look at once
+            self.error = failure
+            if failure is None:
+                self.committed = newest
+            for job in jobs:
+                job.finish(failure)
+        return failure is None
+
+    def refuse(self, reason: StorageError) -> None:
+        """Leave nobody waiting: no commit will come any more."""
+        with self._lock:
+            jobs, self._jobs = self._jobs, []
+        for job in jobs:
+            job.finish(reason)
+
+
+class _LaneJob:
+    def __init__(self, job: Callable[[], None]) -> None:
+        self.future: Future[None] = Future()
+        self._job = job
+        self._refusal: StorageError | None = None
+
+    def attempt(self) -> None:
+        """Run; a refusal concerns the asker alone: jobs refuse before they write."""
+        try:
+            self._job()
+        except StorageError as refusal:
+            self._refusal = refusal
+
+    def finish(self, failure: StorageError | None) -> None:
+        """Answer, with why the commit failed where it did."""
+        error = failure or self._refusal
+        if error is None:
+            self.future.set_result(None)
+        else:
+            self.future.set_exception(error)

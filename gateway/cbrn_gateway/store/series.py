@@ -1,0 +1,291 @@
+"""Embedded series of readings and estimates: one row per sample, and the bank's snapshot."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from cbrn_core.channel import ChannelKey
+from cbrn_core.estimate import Estimate
+from cbrn_core.reading import Reading
+from cbrn_core.units import Unit
+from cbrn_gateway.store.database import Database, Layout, open_reader, open_writer
+from cbrn_gateway.store.series_rows import (
+    INSERT_SAMPLE,
+    SELECT_SAMPLES,
+    KnownChannel,
+    Row,
+    SampleKind,
+    estimate_row,
+    load_channels,
+    reading_row,
+    row_estimate,
+    row_reading,
+)
+
+SampleT = TypeVar("SampleT", Reading, Estimate)
+
+_PAGE_ROWS = 2_000
+_LATEST_US = 2**63 - 1
+
+# an outlandish sample (a number beyond 64 bits, text that is no Unicode) costs itself only
+_UNWRITABLE = (
+    OverflowError,
+    UnicodeEncodeError,
+    TypeError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+
+_WHERE_LAST = (
+    " WHERE row IN (SELECT (SELECT h.row FROM head h WHERE h.channel_id = c.id"
+    " AND h.kind = ? ORDER BY h.time_us DESC LIMIT 1) FROM channels c) ORDER BY channel_id"
+)
+_WHERE_BETWEEN = (
+    " WHERE channel_id = (SELECT id FROM channels WHERE station = ? AND channel = ?)"
+    " AND kind = ? AND time_us >= ? AND time_us < ? ORDER BY time_us LIMIT ?"
+)
+
+SERIES_LAYOUT = Layout(
+    name="series store",
+    application_id=0x43425331,
+    version=1,
+    synchronous="NORMAL",
+    schema="""
+CREATE TABLE channels (
+  id INTEGER PRIMARY KEY, station TEXT NOT NULL, channel TEXT NOT NULL, unit TEXT NOT NULL,
+  device TEXT, UNIQUE (station, channel)
+);
+CREATE TABLE head (
+  row INTEGER PRIMARY KEY AUTOINCREMENT, channel_id INTEGER NOT NULL, kind INTEGER NOT NULL,
+  time_us INTEGER NOT NULL, received_us INTEGER NOT NULL, value REAL, sigma REAL, raw,
+  nis REAL, trend_per_min REAL, quality INTEGER NOT NULL, flags TEXT, lat REAL, lon REAL,
+  extra BLOB, UNIQUE (channel_id, kind, time_us)
+);
+CREATE TABLE snapshot (
+  id INTEGER PRIMARY KEY CHECK (id = 1), journal_seq INTEGER NOT NULL,
+  last_row INTEGER NOT NULL, config_hash TEXT NOT NULL, state BLOB NOT NULL
+)
+""",
+)
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """State of the filter bank at one moment, to start from after a restart.
+
+    Attributes:
+        journal_seq: newest journal entry at that moment.
+        last_row: newest sample that the state knows; what came after is caught up.
+        config_hash: the configuration under which the state was made.
+    """
+
+    journal_seq: int
+    last_row: int
+    config_hash: str
+    state: bytes
+
+
+class SeriesReader:
+    """Reads the series, also while another thread or process writes it.
+
+    Attributes:
+        unreadable: rows that were skipped because a newer program wrote them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = open_reader(path, SERIES_LAYOUT)
+        self.unreadable = 0
+
+    def last_readings(self) -> list[Reading]:
+        """Return the newest reading of every channel; raises StorageError."""
+        return self._decoded(self._last(SampleKind.READING), row_reading)
+
+    def last_estimates(self) -> list[Estimate]:
+        """Return the newest estimate of every channel; raises StorageError."""
+        return self._decoded(self._last(SampleKind.ESTIMATE), row_estimate)
+
+    def readings(
+        self, key: ChannelKey, since_us: int = 0, until_us: int = _LATEST_US, limit: int = 100_000
+    ) -> list[Reading]:
+        """Return a channel's readings with since_us ≤ time < until_us, by time."""
+        rows = self._range(SampleKind.READING, key, since_us, until_us, limit)
+        return self._decoded(rows, row_reading)
+
+    def estimates(
+        self, key: ChannelKey, since_us: int = 0, until_us: int = _LATEST_US, limit: int = 100_000
+    ) -> list[Estimate]:
+        """Return a channel's estimates with since_us ≤ time < until_us, by time."""
+        rows = self._range(SampleKind.ESTIMATE, key, since_us, until_us, limit)
+        return self._decoded(rows, row_estimate)
+
+    def counts(self, kind: SampleKind = SampleKind.READING) -> dict[ChannelKey, int]:
+        """Return how many distinct samples each channel has; raises StorageError."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT c.station, c.channel, COUNT(h.row) FROM channels c LEFT JOIN head h"
+                " ON h.channel_id = c.id AND h.kind = ? GROUP BY c.id",
+                (int(kind),),
+            )
+            return {(station, channel): count for station, channel, count in rows}
+
+    def readings_after(self, row: int) -> Iterator[Reading]:
+        """Yield the readings stored after `row` in the order of storing, page by page."""
+        while True:
+            with self._database.reading() as connection:
+                page = connection.execute(
+                    SELECT_SAMPLES + " WHERE row > ? ORDER BY row LIMIT ?",
+                    (row, _PAGE_ROWS),
+                ).fetchall()
+            if not page:
+                return
+            row = page[-1][0]
+            yield from self._decoded(
+                [sample for sample in page if sample[2] == SampleKind.READING], row_reading
+            )
+
+    def last_row(self) -> int:
+        """Return the highest row number ever committed, 0 when there is none."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT seq FROM sqlite_sequence WHERE name = 'head'"
+                " UNION ALL SELECT last_row FROM snapshot"
+            ).fetchall()
+        return max((row[0] for row in rows), default=0)
+
+    def load_snapshot(self) -> Snapshot | None:
+        """Return the newest snapshot; raises StorageError."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT journal_seq, last_row, config_hash, state FROM snapshot"
+            ).fetchone()
+        if row is None:
+            return None
+        return Snapshot(journal_seq=row[0], last_row=row[1], config_hash=row[2], state=row[3])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def _last(self, kind: SampleKind) -> list[Row]:
+        with self._database.reading() as connection:
+            return connection.execute(
+                SELECT_SAMPLES + _WHERE_LAST,
+                (int(kind),),
+            ).fetchall()
+
+    def _range(
+        self, kind: SampleKind, key: ChannelKey, since_us: int, until_us: int, limit: int
+    ) -> list[Row]:
+        with self._database.reading() as connection:
+            return connection.execute(
+                SELECT_SAMPLES + _WHERE_BETWEEN,
+                (*key, int(kind), since_us, until_us, limit),
+            ).fetchall()
+
+    def _decoded(
+        self, rows: Sequence[Row], decode: Callable[[ChannelKey, KnownChannel, Row], SampleT]
+    ) -> list[SampleT]:
+        with self._database.reading() as connection:
+            known = load_channels(connection)
+        by_id = {channel.id: (key, channel) for key, channel in known.items()}
+        samples = []
+        for row in rows:
+            try:
+                samples.append(decode(*by_id[row[1]], row))
+            except (KeyError, ValueError, msgspec.DecodeError):
+                self.unreadable += 1
+        return samples
+
+
+class Series(SeriesReader):
+    """Writes the series. Every method is one transaction and raises StorageError.
+
+    (station, channel, time) is stored once per kind: a repeat overwrites itself.
+
+    Attributes:
+        unwritable: samples that no row can hold; dropped and counted at each attempt.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = open_writer(path, SERIES_LAYOUT)
+        self.unreadable = 0
+        self.unwritable = 0
+        self._known: dict[ChannelKey, KnownChannel] = {}
+        self._known_at = -1
+
+    @property
+    def database(self) -> Database:
+        """Return the file itself, to group several calls into one transaction."""
+        return self._database
+
+    def append(self, readings: Sequence[Reading], estimates: Sequence[Estimate] = ()) -> None:
+        """Store samples; readings get the lower row numbers."""
+        first = self.last_row() + 1
+        self.append_numbered(
+            list(enumerate(readings, first)), list(enumerate(estimates, first + len(readings)))
+        )
+
+    def append_numbered(
+        self,
+        readings: Sequence[tuple[int, Reading]],
+        estimates: Sequence[tuple[int, Estimate]] = (),
+    ) -> None:
+        """Store samples under row numbers that the caller has given them, ever rising."""
+        with self._database.transaction():
+            if self._known_at != self._database.rollbacks:
+                self._known = load_channels(self._database.connection)
+                self._known_at = self._database.rollbacks
+            self._store(readings, self._reading_row)
+            self._store(estimates, self._estimate_row)
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Replace the snapshot."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?, ?)",
+                (snapshot.journal_seq, snapshot.last_row, snapshot.config_hash, snapshot.state),
+            )
+
+    def _store(
+        self,
+        samples: Sequence[tuple[int, SampleT]],
+        to_row: Callable[[int, SampleT], Row],
+    ) -> None:
+        connection = self._database.connection
+        with suppress(*_UNWRITABLE):
+            connection.executemany(INSERT_SAMPLE, [to_row(row, sample) for row, sample in samples])
+            return
+        # rows of the failed batch that went in before are replaced by themselves
+        for row, sample in samples:
+            try:
+                connection.execute(INSERT_SAMPLE, to_row(row, sample))
+            except _UNWRITABLE:
+                self.unwritable += 1
+
+    def _reading_row(self, row: int, reading: Reading) -> Row:
+        known = self._known.get((reading.station, reading.channel))
+        if known is None:
+            known = self._new_channel(reading.key, reading.unit, reading.device)
+        return reading_row(row, known, reading)
+
+    def _estimate_row(self, row: int, estimate: Estimate) -> Row:
+        known = self._known.get((estimate.station, estimate.channel))
+        if known is None:
+            known = self._new_channel(estimate.key, estimate.unit, None)
+        return estimate_row(row, known, estimate)
+
+    def _new_channel(self, key: ChannelKey, unit: Unit, device: str | None) -> KnownChannel:
+        cursor = self._database.connection.execute(
+            "INSERT INTO channels (station, channel, unit, device) VALUES (?, ?, ?, ?)",
+            (*key, unit.value, device),
+        )
+        channel_id = cursor.lastrowid
+        if channel_id is None:
+            raise TypeError(f"no row for channel {key}")
+        known = self._known[key] = KnownChannel(channel_id, unit, device)
+        return known

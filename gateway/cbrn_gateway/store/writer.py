@@ -1,0 +1,277 @@
+"""The writer of readings and estimates: one thread, group commits, nothing lost silently."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from itertools import count, repeat
+from typing import Any, TypeVar
+
+import msgspec
+
+from cbrn_core.errors import StorageError
+from cbrn_core.estimate import Estimate
+from cbrn_core.reading import Reading
+from cbrn_gateway.store.backlog import Backlog
+from cbrn_gateway.store.lane import Lane
+from cbrn_gateway.store.series import Series, Snapshot
+from cbrn_gateway.store.spool import INFLUX, Consequence, Spool, SpoolFill, SpoolLine, SpoolReader
+
+T = TypeVar("T")
+
+_CLOSE_TIMEOUT_S = 2.0
+_RETRY_S = 1.0
+_BY_CONSEQUENCE = {c.name.lower(): c for c in reversed(Consequence)}
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What one step of the pipeline leaves to be kept.
+
+    `lines` is line protocol for InfluxDB by consequence; `stored_us` is wall time.
+    """
+
+    readings: Sequence[Reading] = ()
+    estimates: Sequence[Estimate] = ()
+    lines: Mapping[Consequence, Sequence[bytes]] = {}
+    stored_us: int = 0
+
+
+class Writer:
+    """Writes series and spool from one thread; made and used on the event loop.
+
+    A commit follows at most `interval_s` after the first waiting row, earlier at
+    `commit_rows`. At most `max_waiting_rows` wait per file; then the oldest readings
+    go first, counted. While a file refuses, its rows wait and are tried again each
+    second; `on_error` is told of every failed commit, on the loop.
+    """
+
+    def __init__(
+        self,
+        series: Series,
+        spool: Spool,
+        *,
+        on_error: Callable[[StorageError], None],
+        interval_s: float = 0.1,
+        commit_rows: int = 1_000,
+        max_waiting_rows: int = 50_000,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_error = on_error
+        self._interval_s = interval_s
+        self._commit_rows = commit_rows
+        self._series = series
+        self._spool = spool
+        self._wake = threading.Condition()
+        self._series_lane = Lane(
+            series.database,
+            Backlog(("reading", "estimate"), max_waiting_rows),
+            self._write_samples,
+            self._wake,
+            newest=series.last_row(),
+        )
+        self._spool_lane = Lane(
+            spool.database,
+            Backlog(tuple(_BY_CONSEQUENCE), max_waiting_rows),
+            self._write_lines,
+            self._wake,
+        )
+        self._lanes = (self._series_lane, self._spool_lane)
+        self._spool_reader = SpoolReader(spool.database.path)
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
+        self._due_s: float | None = None
+        self._stopping = False
+        self._ended = False
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def committed_row(self) -> int:
+        """Return the sample row up to which everything is committed, or dropped and counted."""
+        return self._series_lane.committed
+
+    def submit(self, batch: Batch) -> int:
+        """Take a batch without blocking; return the row number of its last sample.
+
+        That number, taken when the filters have seen the batch, is a snapshot's
+        `last_row`.
+
+        Raises:
+            StorageError: the writer is closed or has died.
+        """
+        self._refuse_when_ended()
+        with self._wake:
+            was_idle = not self._waiting_rows()
+            lane = self._series_lane
+            for name, samples in (("reading", batch.readings), ("estimate", batch.estimates)):
+                lane.backlog.put(name, zip(count(lane.newest + 1), samples))
+                lane.newest += len(samples)
+            for consequence, lines in batch.lines.items():
+                self._spool_lane.backlog.put(
+                    consequence.name.lower(), zip(repeat(batch.stored_us), lines)
+                )
+            waiting = self._waiting_rows()
+            if was_idle and waiting:
+                self._due_s = time.monotonic() + self._interval_s
+            if was_idle or waiting >= self._commit_rows:
+                self._wake.notify()
+            return lane.newest
+
+    async def flush(self) -> int:
+        """Commit everything submitted so far; return `committed_row`; raises StorageError."""
+        await self._ask(self._series_lane, _nothing)
+        await self._ask(self._spool_lane, _nothing)
+        return self._series_lane.committed
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Save a snapshot in the transaction that holds its samples; raises StorageError."""
+        await self._ask(self._series_lane, partial(self._series.save_snapshot, snapshot))
+
+    async def peek_lines(
+        self, limit_rows: int, limit_bytes: int, consumer: str = INFLUX
+    ) -> list[SpoolLine]:
+        """Return the oldest committed lines that a consumer has not had (Spool.peek)."""
+        return await self._read(partial(self._spool_reader.peek, limit_rows, limit_bytes, consumer))
+
+    async def delete_lines_through(self, seq: int, consumer: str = INFLUX) -> None:
+        """Note that a consumer has had the lines up to `seq` (Spool.delete_through)."""
+        await self._ask(self._spool_lane, partial(self._spool.delete_through, seq, consumer))
+
+    async def quarantine_line(
+        self, seq: int, line: bytes, reason: str, consumer: str = INFLUX
+    ) -> None:
+        """Set a line aside that a consumer rejects (Spool.quarantine)."""
+        await self._ask(
+            self._spool_lane, partial(self._spool.quarantine, seq, line, reason, consumer)
+        )
+
+    async def spool_fill(self) -> SpoolFill:
+        """Return how full the spool is; raises StorageError."""
+        return await self._read(self._spool_reader.fill)
+
+    def counters(self) -> dict[str, int]:
+        """Return what was lost here and why, since the start, and what waits."""
+        with self._wake:
+            counters = {
+                "series_waiting": len(self._series_lane.backlog),
+                "spool_waiting": len(self._spool_lane.backlog),
+                "series_unwritable": self._series.unwritable,
+            }
+            for file, lane in (("series", self._series_lane), ("spool", self._spool_lane)):
+                for name, dropped in lane.backlog.dropped.items():
+                    counters[f"{file}_dropped_{name}"] = dropped
+        return counters
+
+    async def close(self) -> None:
+        """Commit what waits, end the thread and close the files, all within 2 s.
+
+        Raises:
+            StorageError: the disk did not answer in time, or refused the last rows.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._reading.submit(self._spool_reader.close)
+        self._reading.shutdown(wait=False)
+        await asyncio.to_thread(self._finish)
+        lost = self._waiting_rows()
+        if lost:
+            error = self._series_lane.error or self._spool_lane.error
+            raise StorageError(f"{lost} rows could not be written before the end") from error
+
+    def _finish(self) -> None:
+        self._thread.join(_CLOSE_TIMEOUT_S)
+        if self._thread.is_alive():
+            raise StorageError(f"the disk did not answer within {_CLOSE_TIMEOUT_S} s")
+        self._series.close()
+        self._spool.close()
+
+    def _run(self) -> None:
+        try:
+            is_last = False
+            while not is_last:
+                is_last = self._wait_until_due()
+                self._commit()
+        finally:
+            self._end()
+
+    def _wait_until_due(self) -> bool:
+        """Wait for the next commit; return whether it is the last one."""
+        with self._wake:
+            while (wait_s := self._wait_s()) is None or wait_s > 0:
+                self._wake.wait(wait_s)
+            return self._stopping
+
+    def _wait_s(self) -> float | None:
+        """Return how long the next commit may wait; None: for ever."""
+        if self._stopping or any(lane.has_jobs for lane in self._lanes):
+            return 0
+        if self._due_s is None:
+            return None
+        is_failing = any(lane.error for lane in self._lanes)
+        if self._waiting_rows() >= self._commit_rows and not is_failing:
+            return 0
+        return self._due_s - time.monotonic()
+
+    def _commit(self) -> None:
+        with self._wake:
+            self._due_s = None
+        for lane in self._lanes:
+            if not lane.commit():
+                self._tell(lane.error)
+        pause_s = _RETRY_S if any(lane.error for lane in self._lanes) else self._interval_s
+        with self._wake:
+            if self._due_s is None and self._waiting_rows():
+                self._due_s = time.monotonic() + pause_s
+
+    def _end(self) -> None:
+        """Leave nobody waiting, whatever ended the thread."""
+        with self._wake:
+            self._ended = True
+        reason = StorageError("the store's writer has ended")
+        for lane in self._lanes:
+            lane.refuse(reason)
+        if not self._stopping:
+            self._tell(reason)
+
+    def _tell(self, error: StorageError | None) -> None:
+        if error is not None:
+            with suppress(RuntimeError):  # the loop has gone: nobody is left to tell
+                self._loop.call_soon_threadsafe(self._on_error, error)
+
+    def _write_samples(self, rows: Mapping[str, Sequence[Any]]) -> None:
+        self._series.append_numbered(rows["reading"], rows["estimate"])
+
+    def _write_lines(self, rows: Mapping[str, Sequence[Any]]) -> None:
+        for name, lines in rows.items():
+            if lines:
+                self._spool.append_stamped(lines, _BY_CONSEQUENCE[name])
+
+    def _waiting_rows(self) -> int:
+        return sum(len(lane.backlog) for lane in self._lanes)
+
+    def _refuse_when_ended(self) -> None:
+        if self._closed or self._ended:
+            raise StorageError("the store's writer has ended")
+
+    async def _ask(self, lane: Lane, job: Callable[[], None]) -> None:
+        with self._wake:
+            self._refuse_when_ended()
+            future: Future[None] = lane.ask(job)
+            self._wake.notify()
+        await asyncio.shield(asyncio.wrap_future(future))
+
+    async def _read(self, query: Callable[[], T]) -> T:
+        if self._closed:
+            raise StorageError("the store's writer has ended")
+        return await asyncio.wrap_future(self._reading.submit(query))
+
+
+def _nothing() -> None:
+    """Be the job of a flush: its answer comes after the commit."""
