@@ -2,15 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from typing import Literal
 
 from cbrn_core.errors import FrameError
 from cbrn_core.place import Fix
 from cbrn_core.times import format_rfc3339
 from cbrn_drivers.catalogue import DriverModule, load_driver, load_profile
 from cbrn_drivers.decoded import DecodedReading
-
-Mode = Literal["hex", "text"]
 
 _HEX = re.compile(r"(?:0[xX])?((?:[0-9A-Fa-f]{2})+)")
 _BETWEEN_HEX = re.compile(r"[\s:,]+")
@@ -36,7 +33,7 @@ class _FormatError(FrameError):
 
 
 def decode_line(
-    profile_name: str, line: str, mode: Mode, options: Mapping[str, str], *, fields: bool
+    profile_name: str, line: str, mode: str, options: Mapping[str, str], *, fields: bool
 ) -> dict[str, object]:
     r"""Return what one frame says, as one JSON-ready object.
 
@@ -46,7 +43,7 @@ def decode_line(
     Args:
         profile_name: a profile or one of its aliases.
         line: one frame; the line's own end may be left on it.
-        mode: bytes as hex, or text with JSON escapes (`\u0002`), one character a byte.
+        mode: `hex`, or else text with JSON escapes (`\u0002`), one character a byte.
         options: what the wire carries elsewhere (`request`, `gas`, `register` …).
         fields: the codec's own fields instead of readings.
 
@@ -67,7 +64,7 @@ def decode_line(
 
 
 def decode_lines(
-    profile_name: str, line: str, mode: Mode, options: Mapping[str, str], *, fields: bool
+    profile_name: str, line: str, mode: str, options: Mapping[str, str], *, fields: bool
 ) -> list[dict[str, object]]:
     """Return the output lines of one frame: as `decode_line`, but one object per reading."""
     decoded = decode_line(profile_name, line, mode, options, fields=fields)
@@ -75,7 +72,7 @@ def decode_lines(
     return readings if isinstance(readings, list) else [decoded]
 
 
-def frame_of_line(line: str, mode: Mode) -> bytes:
+def frame_of_line(line: str, mode: str) -> bytes:
     """Return the bytes that a line of input stands for.
 
     Raises:

@@ -24,7 +24,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A table of the policy: unknown keys are errors."""
 
 
-class LevelPolicy(Table):
+class LevelPolicy(Table, frozen=True):
     """How one level of concentration becomes an alarm."""
 
     priority: Rank
@@ -32,14 +32,14 @@ class LevelPolicy(Table):
     off_delay_s: NotNegative
 
 
-class Sustained(Table):
+class Sustained(Table, frozen=True):
     """A notice that needs its level to hold for a time."""
 
     setpoint_ppm: Positive
     hold_s: Positive
 
 
-class ChemicalPolicy(Table):
+class ChemicalPolicy(Table, frozen=True):
     """Levels of the agents table; see the comments of the policy file."""
 
     deadband_fraction: Fraction
@@ -56,13 +56,13 @@ class ChemicalPolicy(Table):
     sustained: dict[str, Sustained] = {}
 
 
-class IndicativePolicy(Table):
+class IndicativePolicy(Table, frozen=True):
     """What an indicative device may raise alone."""
 
     priority: Rank
 
 
-class InstrumentPolicy(Table):
+class InstrumentPolicy(Table, frozen=True):
     """The instrument's own outputs."""
 
     high_priority: Rank
@@ -70,14 +70,14 @@ class InstrumentPolicy(Table):
     off_delay_s: NotNegative
 
 
-class Jurisdiction(Table):
+class Jurisdiction(Table, frozen=True):
     """Where the danger area begins, and who says so."""
 
     boundary_usv_h: Positive
     source: str
 
 
-class RadiationPolicy(Table):
+class RadiationPolicy(Table, frozen=True):
     """Levels of dose rate; `jurisdiction` holds the profiles a site may choose."""
 
     investigate_days_per_false: Positive
@@ -98,7 +98,7 @@ class RadiationPolicy(Table):
     jurisdiction: dict[str, Jurisdiction]
 
 
-class TechnicalPolicy(Table):
+class TechnicalPolicy(Table, frozen=True):
     """Priorities of what the gateway says about itself and its instruments."""
 
     stale: Rank
@@ -111,7 +111,7 @@ class TechnicalPolicy(Table):
     altitude: Rank
 
 
-class CorroborationPolicy(Table):
+class CorroborationPolicy(Table, frozen=True):
     """When two stations tell of the same thing."""
 
     window_s: Positive
@@ -123,7 +123,7 @@ class CorroborationPolicy(Table):
     early_s: NotNegative
 
 
-class PublishPolicy(Table):
+class PublishPolicy(Table, frozen=True):
     """When a change of value or place is worth a message."""
 
     value_fraction: Fraction
@@ -131,7 +131,7 @@ class PublishPolicy(Table):
     place_error_m: Positive
 
 
-class LifePolicy(Table):
+class LifePolicy(Table, frozen=True):
     """Times of an alarm's life and the reach of an incident."""
 
     unreviewed_s: Positive
@@ -142,7 +142,7 @@ class LifePolicy(Table):
     incident_distance_m: NotNegative
 
 
-class Override(Table):
+class Override(Table, frozen=True):
     """What a city sets for one agent, in the unit of the agent's limits.
 
     A figure above the table's needs `signed_by` (name and role); `signed_by` alone signs
@@ -157,7 +157,7 @@ class Override(Table):
     source: str | None = None
 
 
-class Policy(Table):
+class Policy(Table, frozen=True):
     """Everything that decides when and how an alarm rises."""
 
     id: str

@@ -3,13 +3,13 @@
 import re
 import sys
 from collections.abc import Iterable
-from typing import TextIO
+from typing import Literal, TextIO
 
 import click
 import msgspec
 
 from cbrn_core.errors import ConfigError, Problem
-from cbrn_drivers.decode import decode_line
+from cbrn_drivers.decode import decode_lines
 
 EXIT_FAILED = 1
 _HEX = re.compile(r"\s*([0-9a-fA-F]{2}\s*)+")
@@ -47,8 +47,10 @@ def _decoded(
     for line in frames:
         frame = line.rstrip("\r\n")
         if frame.strip():
-            chosen = mode or ("hex" if _HEX.fullmatch(frame) else "text")
-            yield decode_line(profile, frame, chosen, options, fields=fields)
+            chosen: Literal["hex", "text"] = "text"
+            if mode == "hex" or (mode is None and _HEX.fullmatch(frame)):
+                chosen = "hex"
+            yield from decode_lines(profile, frame, chosen, options, fields=fields)
 
 
 def _split(option: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Root of every table: keyword-only, immutable, strict."""
 
 
-class GatewayTable(Table):
+class GatewayTable(Table, frozen=True):
     """Who this gateway is and where it keeps its files."""
 
     id: Id
@@ -27,7 +27,7 @@ class GatewayTable(Table):
     data_dir: str
 
 
-class CordonTable(Table):
+class CordonTable(Table, frozen=True):
     """The city's own standing cordon in metres, used where no area may be drawn."""
 
     chemical: Positive | None = None
@@ -43,7 +43,7 @@ class Language(StrEnum):
     IT = "it"
 
 
-class SiteTable(Table):
+class SiteTable(Table, frozen=True):
     """The square."""
 
     id: Id
@@ -56,7 +56,7 @@ class SiteTable(Table):
     standing_cordon_m: CordonTable = CordonTable()
 
 
-class ZoneTable(Table):
+class ZoneTable(Table, frozen=True):
     """Part of the square; polygon of [lon, lat]."""
 
     id: Id
@@ -64,7 +64,7 @@ class ZoneTable(Table):
     polygon: tuple[tuple[float, float], ...] = ()
 
 
-class StationTable(Table):
+class StationTable(Table, frozen=True):
     """A pole, box or person with instruments."""
 
     id: Id
@@ -74,7 +74,7 @@ class StationTable(Table):
     mobile: bool = False
 
 
-class ChannelTable(Table):
+class ChannelTable(Table, frozen=True):
     """What the site knows better than the profile, or all of an external channel."""
 
     id: Id
@@ -96,7 +96,7 @@ class ChannelTable(Table):
     also_answers_to: dict[Quantity, float] | None = None
 
 
-class DeviceTable(Table):
+class DeviceTable(Table, frozen=True):
     """What every device says; the rest of its table are the driver's own options."""
 
     id: Id
@@ -108,7 +108,7 @@ class DeviceTable(Table):
     channel: tuple[ChannelTable, ...] = ()
 
 
-class WearerTable(Table):
+class WearerTable(Table, frozen=True):
     """A person under a pseudonym; limits and protection are set at run time."""
 
     pseudonym: Id
@@ -116,7 +116,7 @@ class WearerTable(Table):
     role: str | None = None
 
 
-class AlarmsTable(Table):
+class AlarmsTable(Table, frozen=True):
     """Which alarm policy applies, and what the city overrides in it."""
 
     policy: str = "default-1"
@@ -124,7 +124,7 @@ class AlarmsTable(Table):
     overrides: dict[str, object] = {}
 
 
-class MqttTable(Table):
+class MqttTable(Table, frozen=True):
     """The broker; user and password from files or CBRN_MQTT_USERNAME, CBRN_MQTT_PASSWORD."""
 
     url: str
@@ -137,7 +137,7 @@ class MqttTable(Table):
     key_file: str | None = None
 
 
-class InfluxTable(Table):
+class InfluxTable(Table, frozen=True):
     """InfluxDB by the v2 write API; token from a file or CBRN_INFLUX_TOKEN."""
 
     url: str
@@ -149,7 +149,7 @@ class InfluxTable(Table):
     ca_file: str | None = None
 
 
-class StoreTable(Table):
+class StoreTable(Table, frozen=True):
     """Limits of the files in `data_dir`."""
 
     spool_most_mb: Positive = 2048.0

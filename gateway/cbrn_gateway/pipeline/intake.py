@@ -18,7 +18,7 @@ from cbrn_core.reading import Flag, Purpose, Quality, Reading, worst
 from cbrn_core.site_model import SiteModel
 from cbrn_core.units import UnitError, convert
 from cbrn_gateway.pipeline.drops import Drop, DropCounter
-from cbrn_gateway.pipeline.freshness import Freshness, note_interval
+from cbrn_gateway.pipeline.freshness import Freshness, learnt_period_s, note_interval
 
 _NOT_FUSED = frozenset({Flag.WARMING_UP, Flag.INHIBITED, Flag.CALIBRATING})
 
@@ -80,6 +80,14 @@ class Intake:
         channel = self.channels[slot]
         target = canonical_unit(channel.quantity)
         return convert(value, channel.unit, target, molar_mass_g_mol=self._masses[slot])
+
+    def range_of(self, slot: int) -> tuple[float, float] | None:
+        """Return the channel's range in its canonical unit."""
+        return self._limits[slot]
+
+    def period_s(self, slot: int) -> float | None:
+        """Return the channel's period, configured or learnt; None while it is unknown."""
+        return learnt_period_s(self.channels[slot], self.freshness[slot])
 
     def _canonical_range(self, slot: int) -> tuple[float, float] | None:
         limits = self.channels[slot].range

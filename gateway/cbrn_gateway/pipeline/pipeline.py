@@ -80,18 +80,18 @@ class Pipeline:
         self.rules = RuleBook(model, policy)
         self.machine = AlarmMachine(model.gateway, policy)
         self._stale = StaleDeadlines()
-        self._now_us: int | None = None
+        self._now_us = 0
         self._started_us = 0
         self._next_tick_us = 0
 
     @property
-    def now_us(self) -> int | None:
-        """Return the virtual time reached, None before the first step."""
+    def now_us(self) -> int:
+        """Return the virtual time reached, 0 before the first step."""
         return self._now_us
 
     def start(self, now_us: int) -> None:
         """Begin to watch: from here on a channel that never reports goes stale."""
-        if self._now_us is not None:
+        if self._now_us:
             return
         self._now_us = self._started_us = now_us
         self._next_tick_us = (now_us // US_PER_S + 1) * US_PER_S
@@ -103,8 +103,7 @@ class Pipeline:
 
         An event that claims a time before the one already reached happens now.
         """
-        if self._now_us is None:
-            self.start(_event_us(events[0]) if events else now_us)
+        self.start(_event_us(events[0]) if events else now_us)
         out = StepOutput()
         items = self._take_in(now_us, events)
         accepted = [item.what for item in items if isinstance(item.what, Accepted)]
@@ -127,7 +126,7 @@ class Pipeline:
 
     def _take_in(self, now_us: int, events: Sequence[Event]) -> list[_Item]:
         items: list[_Item] = []
-        at_us = self._now_us or 0
+        at_us = self._now_us
         for event in events:
             at_us = max(at_us, _event_us(event))
             self._find_stale(at_us, items)
@@ -179,15 +178,12 @@ class Pipeline:
 
     def _judge(self, item: Accepted, fused: Fused | None, at_us: int, out: StepOutput) -> None:
         out.readings.append(item.reading)
-        if item.reading.detection is not None or item.reading.flags:
-            self._apply(self.rules.on_reading(item.reading, item.channel, at_us), at_us, out)
+        self._apply(self.rules.on_reading(item.reading, item.channel, at_us), at_us, out)
         if fused is None:
             return
         out.estimates.append(fused.estimate)
         if fused.radiation:
-            spoken = self.rules.on_radiation(
-                fused.estimate, item.reading, self.fusion.background(item, fused), at_us
-            )
+            spoken = self.rules.on_radiation(fused.estimate, item.reading, fused.background, at_us)
         else:
             spoken = self.rules.on_estimate(fused.estimate, at_us)
         if spoken:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from amqtt.broker import Broker  # type: ignore[import-untyped]
-from amqtt.errors import AMQTTError  # type: ignore[import-untyped]
+from amqtt.errors import AMQTTError, BrokerError  # type: ignore[import-untyped]
 
 from cbrn_core.errors import ConnectFailed
 
@@ -60,7 +60,7 @@ class EmbeddedBroker:
         )
         try:
             await broker.start()
-        except AMQTTError as error:
+        except BrokerError as error:
             raise ConnectFailed(f"{self.host}:{self.port}: {error}") from error
         self._broker = broker
         return self
@@ -74,7 +74,7 @@ class EmbeddedBroker:
         """Stop it; never raises."""
         broker, self._broker = self._broker, None
         if broker is not None:
-            with suppress(AMQTTError):
+            with suppress(AMQTTError, BrokerError):
                 await broker.shutdown()
 
 

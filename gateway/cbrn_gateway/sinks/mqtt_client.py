@@ -69,6 +69,18 @@ class _CountingQueue(asyncio.Queue[aiomqtt.Message]):
         super().put_nowait(item)
 
 
+class _ClosingSocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails: paho would leave that to the collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands, or close and raise."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 class MqttLink:
     """One connection; entering connects, leaving closes, a second entering is not allowed.
 
@@ -80,6 +92,8 @@ class MqttLink:
         self, settings: MqttSettings, will: Outgoing, tls_context: ssl.SSLContext | None = None
     ) -> None:
         self._settings = settings
+        if tls_context is not None:
+            tls_context.sslsocket_class = _ClosingSocket
         self._client = aiomqtt.Client(
             settings.host,
             settings.port,
@@ -103,6 +117,7 @@ class MqttLink:
         self._paho: paho.Client = self._client._client  # noqa: SLF001
         self._paho.connect_timeout = settings.connect_timeout_s
         self._paho.on_publish = self._on_publish
+        self._paho.on_disconnect = self._on_disconnect
         self._outcomes: dict[int, asyncio.Future[int]] = {}
 
     async def __aenter__(self) -> Self:
@@ -241,6 +256,21 @@ class MqttLink:
         outcome = self._outcomes.pop(mid, None)
         if outcome is not None and not outcome.done():
             outcome.set_result(_code(reason_code))
+
+    def _on_disconnect(
+        self,
+        client: paho.Client,
+        userdata: Any,  # noqa: ANN401
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        """Tell a waiting `__aenter__` at once; aiomqtt would let it wait for its time-out."""
+        connected = self._client._connected  # noqa: SLF001
+        if connected.done():
+            self._client._on_disconnect(client, userdata, flags, reason_code, properties)  # noqa: SLF001
+        else:
+            connected.set_exception(aiomqtt.MqttError(f"closed before it began: {reason_code}"))
 
     def _drop_after(self, connecting: "asyncio.Future[Any]") -> None:
         if not connecting.cancelled():

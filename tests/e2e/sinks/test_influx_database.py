@@ -1,10 +1,11 @@
 """The InfluxDB sink against a real influxd 1.6.7 behind the v2 rewrite; read by InfluxQL."""
 
 import asyncio
+import runpy
 from contextlib import asynccontextmanager
 
 import pytest
-from e2e.servers import DATABASE, Influx
+from e2e.servers import DATABASE, DEPLOY, Influx
 from samples.sink_samples import (
     T0_US,
     LoopClock,
@@ -157,14 +158,15 @@ async def test_a_database_killed_and_started_again_has_lost_nothing_and_doubled_
     count = 0
     async with gateway.up():
         for life in range(3):
-            for _ in range(20):
+            errors_before = len(gateway.errors)
+            for step in range(20):
                 gateway.append(reading_lines("st01", "cl2", 100, count))
                 count += 100
                 await asyncio.sleep(0.005)
-                if _ == 10 and life < 2:
+                if step == 10 and life < 2:
                     await asyncio.to_thread(own_influx.database.kill)
             if life < 2:
-                await until(lambda seen=len(gateway.errors): len(gateway.errors) > seen)
+                await until(lambda seen=errors_before: len(gateway.errors) > seen)
                 await asyncio.to_thread(own_influx.database.start)
         await gateway.all_stored(40)
     found = await rows(own_influx, "SELECT value FROM chemical WHERE station = 'st01'")
@@ -223,10 +225,6 @@ async def test_a_bucket_may_name_its_retention_policy(influx):
 
 @pytest.mark.asyncio
 async def test_users_may_be_made_again(influx):
-    import runpy
-
-    from e2e.servers import DEPLOY
-
     make_users = runpy.run_path(str(DEPLOY / "influxdb" / "make_users.py"))["make_users"]
     before = influx.password("gateway")
     url = f"http://127.0.0.1:{influx.port}"

@@ -3,6 +3,7 @@
 import json
 
 import aiomqtt
+import msgspec
 import pytest
 from samples.sink_samples import LoopClock, MemoryJournal, running, site_model, until
 
@@ -18,6 +19,7 @@ ALERTS = "cbrn/v1/harbour-city/fish-market/alert/+"
 
 def sink_for(broker: EmbeddedBroker, journal: MemoryJournal, protocol: int) -> MqttSink:
     settings = settings_from_table(MqttTable(url=broker.url, protocol=protocol), "gw-01", {})
+    settings = msgspec.structs.replace(settings, puback_timeout_s=2.0)
     live = LiveQueue(site_model(), epoch=1)
     return MqttSink(settings, site_model(), journal, live, LoopClock())
 

@@ -186,10 +186,10 @@ class JournalUse(RuleBasedStateMachine):
     def teardown(self):
         if hasattr(self, "journal"):
             report = verify_journal(self.path)
-            assert report.ok, str(report)
-            assert report.entries == len(self.log)
             self.journal.close()
             shutil.rmtree(self.folder)
+            assert report.ok, str(report)
+            assert report.entries == len(self.log)
 
 
 JournalUse.TestCase.settings = settings(stateful_step_count=30)

@@ -24,7 +24,6 @@ FIGURES = (
     "sigma",
     "range",
     "lod",
-    "period_s",
     "usv_h_per_cps",
 )
 

@@ -128,9 +128,7 @@ def test_an_alarm_output_during_inhibit_is_written_down():
     assert reading.detection.text == "a2 set while inhibited"
 
 
-@pytest.mark.parametrize(
-    ("code", "unit"), [(1, Unit.MG_M3), (3, Unit.PCT_VOL), (4, Unit.PPM)]
-)
+@pytest.mark.parametrize(("code", "unit"), [(1, Unit.MG_M3), (3, Unit.PCT_VOL), (4, Unit.PPM)])
 def test_the_unit_is_the_one_in_the_register(code, unit):
     assert judged(unit=code).unit is unit
 

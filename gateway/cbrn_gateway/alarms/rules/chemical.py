@@ -19,7 +19,7 @@ from cbrn_gateway.alarms.rules.chemical_levels import (
     chemical_levels,
 )
 from cbrn_gateway.alarms.rules.exposure import ExposureMeter
-from cbrn_gateway.alarms.rules.levels import ALARM_RANK, EXTREME_RANK, Level, LevelTest
+from cbrn_gateway.alarms.rules.levels import ALARM_RANK, Level, LevelTest
 from cbrn_gateway.alarms.rules.noise import QuietNoise
 from cbrn_gateway.alarms.rules.standing_step import StandingStep
 from cbrn_gateway.alarms.rules.watched import Facts, Watched, spoken

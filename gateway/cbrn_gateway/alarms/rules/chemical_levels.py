@@ -106,7 +106,13 @@ class _Build:
             words = f"{figure:g} ppm for {sustained.hold_s / _SECONDS_PER_MIN:g} min"
             facts: Facts = {"limit_source": "policy"}
             return self._new(
-                NOTICE_RANK, figure, Unit.PPM, words, facts, rules.notice, sustained.hold_s
+                NOTICE_RANK,
+                rules.notice,
+                words,
+                figure=figure,
+                unit=Unit.PPM,
+                facts=facts,
+                hold_s=sustained.hold_s,
             )
         first = aegl_10_min(self._agent.id, 1)
         if first is not None:
@@ -117,8 +123,9 @@ class _Build:
         share = rules.substitute_fraction
         words = f"{share * 100:g} % of the AEGL-2 10-min concentration (momentary)"
         figure = share * second.value if own is None else own
+        facts = self._facts(second)
         return self._new(
-            NOTICE_RANK, figure, second.unit, words, self._facts(second), rules.notice, 0.0
+            NOTICE_RANK, rules.notice, words, figure=figure, unit=second.unit, facts=facts
         )
 
     def level(self) -> Level | None:
@@ -148,7 +155,7 @@ class _Build:
             return None
         figure = row.value if own is None else min(own, row.value)
         words = f"{row.name} ({minutes:g} min) exceeded"
-        made = self._new(rank, figure, row.unit, words, self._facts(row), rules, 0.0)
+        made = self._new(rank, rules, words, figure=figure, unit=row.unit, facts=self._facts(row))
         if made is None:
             return None
         basis = Basis.RUNNING_MEAN if n is None else Basis.TOXIC_LOAD
@@ -164,17 +171,18 @@ class _Build:
         if wanted is not None and wanted != row.value:
             words = f"city's own level for the {words}"
         figure = row.value if wanted is None else wanted
-        return self._new(rank, figure, row.unit, words, self._facts(row), rules, 0.0)
+        return self._new(rank, rules, words, figure=figure, unit=row.unit, facts=self._facts(row))
 
     def _new(
         self,
         rank: int,
+        rules: LevelPolicy,
+        words: str,
+        *,
         figure: float,
         unit: Unit,
-        words: str,
         facts: Facts,
-        rules: LevelPolicy,
-        hold_s: float,
+        hold_s: float = 0.0,
     ) -> Level | None:
         mass = self._agent.molar_mass_g_mol
         try:

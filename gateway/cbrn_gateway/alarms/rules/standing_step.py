@@ -21,7 +21,7 @@ class StandingStep:
         """Return whether a step stands."""
         return self._baseline is not None
 
-    def change(self, flagged: bool, value: float) -> float:  # noqa: FBT001
+    def change(self, flagged: bool, value: float) -> float:
         """Return what to judge: `value`, or its rise above the new baseline."""
         if flagged:
             if self._baseline is None:

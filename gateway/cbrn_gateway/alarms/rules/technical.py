@@ -1,5 +1,7 @@
 """What is wrong with a channel: stale, fault, inhibit, stuck, spike, step. Never a hazard."""
 
+from typing import NamedTuple
+
 from cbrn_core.alarm import AlarmKind, Condition, Evidence, Reason
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Detection, Flag, InstrumentAlarm, Reading
@@ -43,6 +45,16 @@ _CLEARS = {
 _RECENT_SAMPLES = 5
 
 
+class _Seen(NamedTuple):
+    """What a rule looked at: where from, what, measured and judged when."""
+
+    source: str
+    evidence: Evidence | None
+    observed_us: int
+    shown: float | None
+    now_us: int
+
+
 class TechnicalRule:
     """Speaks for the health of one channel."""
 
@@ -60,10 +72,11 @@ class TechnicalRule:
             reasons.add(_OUTPUTS[detection.instrument_alarm])
         if not reasons and not self._cases.has_any(self._watched):
             return []
-        evidence = self._watched.reading_evidence(reading)
         facts = {} if detection is None else _fault_facts(detection)
-        said = dict.fromkeys(reasons, facts)
-        return self._say(READING, said, evidence, reading.time_us, reading.value, now_us)
+        seen = _Seen(
+            READING, self._watched.reading_evidence(reading), reading.time_us, reading.value, now_us
+        )
+        return self._say(dict.fromkeys(reasons, facts), seen)
 
     def on_estimate(self, estimate: Estimate, now_us: int) -> list[Condition]:
         """Judge the flags that the filters found."""
@@ -76,7 +89,7 @@ class TechnicalRule:
         if Reason.STEP in said:
             said[Reason.STEP] = self._jump()
         evidence = self._watched.evidence(estimate)
-        return self._say(ESTIMATE, said, evidence, estimate.time_us, shown, now_us)
+        return self._say(said, _Seen(ESTIMATE, evidence, estimate.time_us, shown, now_us))
 
     def on_stale(self, now_us: int) -> list[Condition]:
         """Say that the channel has fallen silent."""
@@ -84,7 +97,7 @@ class TechnicalRule:
         facts: Facts = {}
         if last_us is not None:
             facts["silent_s"] = (now_us - last_us) / US_PER_S
-        return self._raise(CLOCK, Reason.STALE, facts, None, now_us, None, now_us)
+        return self._raise(Reason.STALE, facts, _Seen(CLOCK, None, now_us, None, now_us))
 
     def on_fresh(self, now_us: int) -> list[Condition]:
         """Say that the channel reports again."""
@@ -99,56 +112,38 @@ class TechnicalRule:
             source = ESTIMATE
         self._cases.adopt(self._watched, source, condition)
 
-    def _say(
-        self,
-        source: str,
-        said: dict[Reason, Facts],
-        evidence: Evidence,
-        observed_us: int,
-        shown: float | None,
-        now_us: int,
-    ) -> list[Condition]:
+    def _say(self, said: dict[Reason, Facts], seen: _Seen) -> list[Condition]:
         answer: list[Condition] = []
-        for key in self._cases.claims(self._watched, source):
+        for key in self._cases.claims(self._watched, seen.source):
             of_ours = key.kind is AlarmKind.TECHNICAL and key.agent != STALE
             if of_ours and Reason(key.agent) not in said:
-                answer += self._cases.withdraw(self._watched, source, key, now_us)
+                answer += self._cases.withdraw(self._watched, seen.source, key, seen.now_us)
         for reason in sorted(said):
-            facts = said[reason]
-            answer += self._raise(source, reason, facts, evidence, observed_us, shown, now_us)
+            answer += self._raise(reason, said[reason], seen)
         return answer
 
-    def _raise(
-        self,
-        source: str,
-        reason: Reason,
-        facts: Facts,
-        evidence: Evidence | None,
-        observed_us: int,
-        shown: float | None,
-        now_us: int,
-    ) -> list[Condition]:
+    def _raise(self, reason: Reason, facts: Facts, seen: _Seen) -> list[Condition]:
         watched = self._watched
         key = watched.key(AlarmKind.TECHNICAL, reason.value)
         case = self._cases.find(watched, key)
-        if case is not None and source in case.claims:
+        if case is not None and seen.source in case.claims:
             return []
         rank: Rank = getattr(self._policy.technical, reason.value)
         condition = spoken(
             watched.template(key),
             facts,
-            at_us=now_us,
-            observed_us=observed_us,
+            at_us=seen.now_us,
+            observed_us=seen.observed_us,
             reason=reason,
             priority=priority(rank),
             level=_WORDS[reason],
-            value=shown,
-            instrument_value=shown,
+            value=seen.shown,
+            instrument_value=seen.shown,
             off_delay_s=_OFF_DELAY_S.get(reason, 0.0),
-            evidence=() if evidence is None else (evidence,),
+            evidence=() if seen.evidence is None else (seen.evidence,),
             clears_when=_CLEARS.get(reason, "the instrument no longer says so"),
         )
-        return self._cases.claim(watched, source, condition, now_us)
+        return self._cases.claim(watched, seen.source, condition, seen.now_us)
 
     def _remember(self, time_us: int, shown: float) -> None:
         self._recent.append((time_us, shown))

@@ -1,0 +1,134 @@
+"""One alarm in the machine's hands: what was published, what is newest, and how they differ."""
+
+import msgspec
+
+from cbrn_core.alarm import (
+    Alarm,
+    AlarmKind,
+    AlarmState,
+    Certainty,
+    Condition,
+    Corroboration,
+    Priority,
+    Scope,
+)
+from cbrn_core.place import distance_m
+from cbrn_gateway.alarms.policy import PublishPolicy
+
+EXPIRED = "expired – not reviewed"
+STANDING = frozenset({AlarmState.UNACK, AlarmState.ACK})
+RETURNED = frozenset({AlarmState.RTN_UNACK, AlarmState.LATCHED})
+SET_ASIDE = frozenset({AlarmState.SHELVED, AlarmState.SUPPRESSED, AlarmState.OUT_OF_SERVICE})
+
+_CERTAINTIES = tuple(Certainty)
+_SCOPES = tuple(Scope)
+_AGREEMENT = (
+    Corroboration.SINGLE,
+    Corroboration.INSTRUMENT,
+    Corroboration.NETWORK,
+    Corroboration.PERSON,
+)
+
+
+class Held(msgspec.Struct, kw_only=True):
+    """An open alarm; times are steady µs.
+
+    Attributes:
+        alarm: the last published version.
+        newest: the newest condition, merged with what stays through the alarm's life.
+        active: whether the condition holds, also while the alarm is set aside.
+        returning_us: since when it has been cleared without a break.
+        sounded_version: the last version that annunciated; an acknowledgement must have
+            seen it.
+        deferred_us: when a change that had to wait is due.
+        review_us: when an unreviewed alarm expires; None where it never does.
+    """
+
+    alarm: Alarm
+    newest: Condition
+    active: bool = True
+    returning_us: int | None = None
+    sounded_version: int = 0
+    deferred_us: int | None = None
+    review_us: int | None = None
+    confirmation: dict[str, str | int | float | bool] = {}
+
+    @property
+    def is_latching(self) -> bool:
+        """Return whether a person must resolve it after it cleared."""
+        return self.newest.latching or self.newest.key.kind is AlarmKind.SPECIFIC
+
+    def state_when_returned(self) -> AlarmState:
+        """Return the state once the condition has cleared."""
+        if self.alarm.acked_by is None:
+            never_sounded = self.newest.priority is Priority.D and self.sounded_version == 0
+            return AlarmState.NORMAL if never_sounded and not self.is_latching else _RTN
+        return AlarmState.LATCHED if self.is_latching else AlarmState.NORMAL
+
+
+_RTN = AlarmState.RTN_UNACK
+
+
+def merged(held: Held, condition: Condition) -> Condition:
+    """Return a newer active condition, keeping what an alarm never loses while it lives.
+
+    Certainty, corroboration and scope only grow; a priority 1 stays until it was
+    acknowledged, so that a short peak cannot pass unseen.
+    """
+    old = held.newest
+    unseen = held.alarm.acked_by is None and held.alarm.condition.priority is Priority.P1
+    corroboration = max(old.corroboration, condition.corroboration, key=_AGREEMENT.index)
+    return msgspec.structs.replace(
+        condition,
+        priority=Priority.P1 if unseen else condition.priority,
+        latching=condition.latching or (unseen and old.latching),
+        certainty=max(old.certainty, condition.certainty, key=_CERTAINTIES.index),
+        scope=max(old.scope, condition.scope, key=_SCOPES.index),
+        corroboration=corroboration,
+        facts={**condition.facts, **held.confirmation},
+    )
+
+
+def is_escalation(published: Condition, newest: Condition) -> bool:
+    """Return whether the change must sound again."""
+    return (
+        newest.priority < published.priority
+        or level_rank(newest) > level_rank(published)
+        or _CERTAINTIES.index(newest.certainty) > _CERTAINTIES.index(published.certainty)
+        or _SCOPES.index(newest.scope) > _SCOPES.index(published.scope)
+    )
+
+
+def is_worth_publishing(published: Condition, newest: Condition, policy: PublishPolicy) -> bool:
+    """Return whether level, value or place changed enough for a message."""
+    if (newest.priority, newest.level, newest.reason, newest.unit) != (
+        published.priority,
+        published.level,
+        published.reason,
+        published.unit,
+    ):
+        return True
+    if newest.missing != published.missing and bool(newest.missing) != bool(published.missing):
+        return True
+    return _value_moved(published, newest, policy) or _place_moved(published, newest, policy)
+
+
+def level_rank(condition: Condition) -> int:
+    """Return the severity of the level within its alarm."""
+    rank = condition.facts.get("level_rank", 0)
+    return rank if isinstance(rank, int) else 0
+
+
+def _value_moved(published: Condition, newest: Condition, policy: PublishPolicy) -> bool:
+    if newest.value is None or published.value is None:
+        return newest.value is not published.value
+    return abs(newest.value - published.value) > policy.value_fraction * abs(published.value)
+
+
+def _place_moved(published: Condition, newest: Condition, policy: PublishPolicy) -> bool:
+    if newest.place is None or published.place is None:
+        return newest.place is not None
+    error_m = newest.facts.get("accuracy_m", policy.place_error_m)
+    if not isinstance(error_m, int | float):
+        error_m = policy.place_error_m
+    return distance_m(published.place[:2], newest.place[:2]) > 0.5 * error_m

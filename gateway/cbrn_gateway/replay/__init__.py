@@ -1,0 +1,1 @@
+"""Replay: the same pipeline in virtual time over a recording or an instrument's own log."""
