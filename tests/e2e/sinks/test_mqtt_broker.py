@@ -406,3 +406,48 @@ async def test_a_broker_that_stops_answering_is_noticed_and_the_alert_told_again
         own_broker.process.child.send_signal(signal.SIGCONT)
         await gateway.all_delivered()
     assert "no acknowledgement" in str(gateway.errors[0])
+
+
+@asynccontextmanager
+async def silent_listener():
+    """Accept connections and never say a word; yields the port and the ends it has."""
+    readers, writers = [], []
+
+    async def keep(reader, writer) -> None:
+        readers.append(reader)
+        writers.append(writer)
+
+    server = await asyncio.start_server(keep, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], readers
+    finally:
+        for writer in writers:
+            writer.close()
+        server.close()
+
+
+def anonymous(port: int) -> MqttSettings:
+    table = MqttTable(url=f"mqtt://127.0.0.1:{port}")
+    return changed(settings_from_table(table, "gw-01", {}), puback_timeout_s=0.3)
+
+
+@pytest.mark.asyncio
+async def test_a_broker_that_accepts_and_says_nothing_is_given_up_after_the_time_out():
+    async with silent_listener() as (port, _):
+        gateway = Gateway(anonymous(port))
+        with pytest.raises(ConnectFailed):
+            await gateway.sink.run()
+
+
+@pytest.mark.asyncio
+async def test_a_sink_that_is_stopped_while_it_connects_leaves_no_socket_behind():
+    async with silent_listener() as (port, readers):
+        gateway = Gateway(anonymous(port))
+        task = asyncio.ensure_future(gateway.sink.run())
+        await until(lambda: readers)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(5):
+            # the far end hears the close once the abandoned attempt is over
+            assert await readers[0].read()

@@ -6,7 +6,7 @@ from e2e.servers import program
 
 def test_a_missing_server_is_skipped_with_its_package_named(monkeypatch):
     monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="no-such-server .*Debian: its-package"):
+    with pytest.raises(pytest.skip.Exception, match=r"no-such-server .*Debian: its-package"):
         program("no-such-server", "its-package")
 
 

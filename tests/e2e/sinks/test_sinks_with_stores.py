@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,10 +87,10 @@ async def test_what_was_journalled_before_a_restart_is_told_after_it(own_broker,
 
 
 @pytest.fixture
-def writer_files(tmp_path: Path) -> Iterator[tuple[Series, Spool]]:
+def writer_files(tmp_path: Path) -> tuple[Series, Spool]:
     series = Series(tmp_path / "series.db")
     spool = Spool(tmp_path / "spool.db", epoch=1, max_rows=10_000, max_bytes=10_000_000)
-    yield series, spool
+    return series, spool
 
 
 @pytest.mark.needs_influxd
@@ -106,7 +105,7 @@ async def test_spooled_lines_reach_the_database_and_leave_the_spool(influx, writ
     sink = InfluxSink(settings, writer, LoopClock())
     lines = LineWriter(site_model())
     spooled = [lines.reading(reading(time_us=T0_US + n, value=float(n))) for n in range(500)]
-    spooled.insert(250, b'chemical,site=x value="text" 1')
+    spooled.insert(250, b'chemical,site=x value="text" %d' % (T0_US * 1000))
     async with running(sink.run()):
         writer.submit(Batch(lines={Consequence.READING: spooled}, stored_us=T0_US))
         await writer.flush()
