@@ -12,7 +12,11 @@ IN_CI = os.environ.get("CI", "").lower() == "true"
 NIGHT = os.environ.get("CBRN_HYPOTHESIS") == "night"
 
 settings.register_profile(
-    "ci", max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "ci",
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("night", max_examples=50_000, deadline=None)
 settings.load_profile("night" if NIGHT else "ci")

@@ -15,6 +15,8 @@ from cbrn_drivers.modbus_profile import RegisterMap
 from cbrn_drivers.modbus_verdict import GasMatch, Standing, fault_readings, gas_match, readings_of
 
 ILLEGAL_ADDRESS = 2
+NOT_THERE = frozenset({1, 2, 3})
+"""Exception codes that say that the instrument has no such register."""
 BUSY = frozenset({5, 6})
 """Exception codes that ask for patience (application protocol §7): acknowledge, busy."""
 
@@ -121,7 +123,7 @@ class Detector:
             for planned, request in zip(self.plan.identity, asked, strict=True):
                 words |= registers_at(planned, await self._read(request))
         except ExceptionReply as error:
-            if error.code in BUSY:
+            if error.code not in NOT_THERE:
                 raise
             return f"wrong identity: register {field.register} is refused"
         values = values_in(self.registers, words)
@@ -159,7 +161,9 @@ class Detector:
         channel = next(c for c in self.device.channels if c.id == judged[0])
         try:
             values = (await self._round(self.plan.gas_name)).values
-        except ExceptionReply:
+        except ExceptionReply as error:
+            if error.code not in NOT_THERE:
+                raise
             self._count("gas_name_unreadable")
             return None
         match, shown = gas_match(self.registers, values, channel.quantity)

@@ -41,7 +41,8 @@ class Held(msgspec.Struct, kw_only=True):
         sounded_version: the last version that annunciated; an acknowledgement must have
             seen it.
         deferred_us: when a change that had to wait is due.
-        review_us: when an unreviewed alarm expires; None where it never does.
+        review_us: when an unreviewed alarm expires; None where it never does or has.
+        overdue: nobody reviewed it in time.
     """
 
     alarm: Alarm
@@ -51,6 +52,7 @@ class Held(msgspec.Struct, kw_only=True):
     sounded_version: int = 0
     deferred_us: int | None = None
     review_us: int | None = None
+    overdue: bool = False
     confirmation: dict[str, str | int | float | bool] = {}
 
     @property

@@ -72,8 +72,7 @@ class AlarmMachine:
         self._incidents = IncidentBook(gateway, policy.life, stations)
         self._held: dict[_Place, Held] = {}
         self._by_id: dict[str, Held] = {}
-        self._due: list[tuple[int, int, str]] = []
-        self._count = 0
+        self._due: list[tuple[int, str]] = []
         self._now_us = 0
         self._unsent: list[Alarm] = []
         self._orders = OrderMemory()
@@ -97,7 +96,7 @@ class AlarmMachine:
         """Let everything happen that is due up to and including `now_us`, each at its time."""
         published, self._unsent = self._unsent, []
         while self._due and self._due[0][0] <= now_us:
-            due_us, _, alarm_id = heapq.heappop(self._due)
+            due_us, alarm_id = heapq.heappop(self._due)
             held = self._by_id.get(alarm_id)
             if held is not None:
                 published += self._meet(held, due_us)
@@ -109,7 +108,7 @@ class AlarmMachine:
         if self._unsent:
             return self._now_us
         while self._due:
-            due_us, _, alarm_id = self._due[0]
+            due_us, alarm_id = self._due[0]
             held = self._by_id.get(alarm_id)
             if held is not None and due_us in self._deadlines_of(held):
                 return due_us
@@ -271,8 +270,7 @@ class AlarmMachine:
         if held.alarm.state in SET_ASIDE:
             return []
         state = held.state_when_returned()
-        overdue = held.review_us is not None and now_us >= held.review_us
-        if state is AlarmState.RTN_UNACK and overdue and not held.is_latching:
+        if state is AlarmState.RTN_UNACK and held.overdue and not held.is_latching:
             return [self._publish(held, now_us, state=AlarmState.NORMAL, note=EXPIRED)]
         return [self._publish(held, now_us, state=state)]
 
@@ -290,6 +288,8 @@ class AlarmMachine:
         return []
 
     def _expire(self, held: Held, due_us: int) -> list[Alarm]:
+        held.review_us = None
+        held.overdue = True
         state = held.alarm.state
         if state is AlarmState.RTN_UNACK and not held.is_latching:
             return [self._publish(held, due_us, state=AlarmState.NORMAL, note=EXPIRED)]
@@ -357,7 +357,8 @@ class AlarmMachine:
         return alarm
 
     def _renew_review(self, held: Held, now_us: int) -> None:
-        if held.review_us is not None:
+        if held.newest.key.kind in _EXPIRING:
+            held.overdue = False
             held.review_us = now_us + seconds_to_us(self._policy.life.unreviewed_s)
             self._schedule(held.review_us, held)
 
@@ -385,7 +386,8 @@ class AlarmMachine:
         )
         facts = alarm.condition.facts
         held.confirmation = {k: facts[k] for k in ("confirmed_by", "method") if k in facts}
-        if alarm.condition.key.kind in _EXPIRING and alarm.note != EXPIRED:
+        held.overdue = alarm.note == EXPIRED
+        if alarm.condition.key.kind in _EXPIRING and not held.overdue:
             held.review_us = alarm.raised_us + seconds_to_us(self._policy.life.unreviewed_s)
         return held
 
@@ -398,8 +400,7 @@ class AlarmMachine:
         return [due_us for due_us in due if due_us is not None]
 
     def _schedule(self, due_us: int, held: Held) -> None:
-        self._count += 1
-        heapq.heappush(self._due, (due_us, self._count, held.alarm.id))
+        heapq.heappush(self._due, (due_us, held.alarm.id))
 
     def _note_closed(self, alarm_id: str) -> None:
         self._closed[alarm_id] = None

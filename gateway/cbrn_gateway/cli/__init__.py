@@ -15,12 +15,9 @@ COMMANDS = {
     "demo": "a whole simulated square on this machine",
     "run": "the daemon",
     "check": "validate a site file without any input or output",
-    "init": "write a commented starter site",
     "profiles": "list the instruments",
     "decode": "decode frames of an instrument",
-    "record": "capture readings to a file",
     "replay": "the same pipeline in virtual time over a recording",
-    "alerts": "list, acknowledge, shelve, resolve, comment",
     "verify": "check the journal's hash chain",
 }
 

@@ -47,8 +47,13 @@ def site_model(
         stations = [station(name) for name in dict.fromkeys(c.station for c in channels)]
     devices = {
         c.device: Device(
-            id=c.device, station=c.station, driver="external", profile=None, bus=c.device,
-            channels=(c,), grade=c.grade,
+            id=c.device,
+            station=c.station,
+            driver="external",
+            profile=None,
+            bus=c.device,
+            channels=(c,),
+            grade=c.grade,
         )
         for c in channels
     }

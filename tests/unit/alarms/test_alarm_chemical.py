@@ -1,4 +1,5 @@
 import pytest
+from unit.alarms.square import INDICATIVE, Square, at, channel, site_model, station
 
 from cbrn_core.alarm import (
     AlarmKind,
@@ -14,7 +15,6 @@ from cbrn_core.alarm import (
 from cbrn_core.channel import Technology
 from cbrn_core.reading import Flag, Purpose
 from cbrn_gateway.alarms.policy import load_policy
-from unit.alarms.square import INDICATIVE, Square, at, channel, site_model, station
 
 
 def quiet(square, name, until, value=0.0, start=0):
@@ -61,9 +61,7 @@ def test_the_id_is_of_the_first_evidence_and_lasts():
     for second, value in enumerate([0.0, 3.0, 3.0, 3.0, 60.0, 60.0]):
         square.estimate("st05/cl2", second, value)
     first = square.published[0]
-    assert {a.id for a in square.published} == {
-        mint_alarm_id("gw1", first.condition.key, at(2))
-    }
+    assert {a.id for a in square.published} == {mint_alarm_id("gw1", first.condition.key, at(2))}
     assert first.observed_us == at(2)
 
 
@@ -231,9 +229,7 @@ def test_an_indicative_device_says_evolving_priority_2_at_once():
 
 
 def test_an_indicative_device_is_priority_1_when_a_second_station_agrees():
-    square = square_of(
-        channel("st05/cl2", grade=INDICATIVE, lod=0.5), channel("st06/cl2", lod=0.5)
-    )
+    square = square_of(channel("st05/cl2", grade=INDICATIVE, lod=0.5), channel("st06/cl2", lod=0.5))
     for second in range(2):
         square.estimate("st05/cl2", second, 3.0)
         square.estimate("st06/cl2", second, 3.0)
@@ -272,9 +268,9 @@ def test_a_neighbour_overrides_a_step():
     for second in range(5):
         square.estimate("st05/cl2", second, 12.0, flags=(Flag.STEP,))
         square.estimate("st06/cl2", second, 4.0)
-    assert {a.condition.station for a in square.published if a.condition.reason is Reason.LEVEL} == {
-        "st06"
-    }
+    assert {
+        a.condition.station for a in square.published if a.condition.reason is Reason.LEVEL
+    } == {"st06"}
     square.tick(5)
     for second in (6, 7):
         square.estimate("st05/cl2", second, 12.0, flags=(Flag.STEP,))
@@ -379,7 +375,7 @@ def test_evidence_of_a_simulated_channel_is_an_exercise_and_a_mark_on_a_real_one
     certainties = {a.condition.certainty for a in square.machine.open_alarms()}
     assert certainties == {Certainty.POSSIBLE}
     stations = [{e.station for e in a.condition.evidence} for a in square.machine.open_alarms()]
-    assert stations == [{"st05"}, {"st06"}] or stations == [{"st06"}, {"st05"}]
+    assert stations in ([{"st05"}, {"st06"}], [{"st06"}, {"st05"}])
 
 
 def test_a_signed_stricter_level_is_used_and_said():

@@ -1,11 +1,11 @@
 import pytest
+from unit.alarms.square import Square, at, channel, site_model, station
 
 from cbrn_core.alarm import Certainty, Corroboration, Scope
 from cbrn_core.channel import Channel
 from cbrn_core.quantities import Quantity
 from cbrn_core.units import Unit
 from cbrn_gateway.alarms.corroboration import WindBook, family, same_substance
-from unit.alarms.square import Square, at, channel, site_model, station
 
 
 def wind_channels(name="st01") -> list[Channel]:

@@ -1,9 +1,9 @@
 import pytest
+from unit.alarms.square import INDICATIVE, Square, at, channel, site_model
 
 from cbrn_core.alarm import AlarmKind, AlarmState, Basis, Certainty, Corroboration, Priority, Reason
 from cbrn_core.channel import Technology
 from cbrn_core.reading import Detection, DetectionClass, Flag, InstrumentAlarm, Quality
-from unit.alarms.square import INDICATIVE, Square, at, channel, site_model
 
 A1 = Detection(instrument_alarm=InstrumentAlarm.A1)
 A2 = Detection(instrument_alarm=InstrumentAlarm.A2)
@@ -69,7 +69,10 @@ def test_other_classes_are_priority_2(class_):
 def test_a_biological_trigger_is_evolving_and_never_priority_1():
     square = square_of(channel("st09/bio", "bio_fluorescent_count"))
     both = Detection(
-        class_=DetectionClass.BIO_TRIGGER, bars=8, agent="anthrax", instrument_alarm=A2.instrument_alarm
+        class_=DetectionClass.BIO_TRIGGER,
+        bars=8,
+        agent="anthrax",
+        instrument_alarm=A2.instrument_alarm,
     )
     (alarm,) = square.reading("st09/bio", 0, 900.0, detection=both)
     said = alarm.condition

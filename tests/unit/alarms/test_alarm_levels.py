@@ -1,6 +1,6 @@
 import pytest
 
-from cbrn_core.agents import AGENTS, AEGL_DURATIONS_MIN, limit
+from cbrn_core.agents import AEGL_DURATIONS_MIN, AGENTS, limit
 from cbrn_core.alarm import Priority, Reason
 from cbrn_core.times import US_PER_S
 from cbrn_gateway.alarms.rules.exposure import ExposureMeter, exponent_for, toxic_load_fraction

@@ -78,5 +78,5 @@ def test_a_city_policy_is_found_beside_the_site_file(tmp_path):
     (tmp_path / "own.toml").write_text(PACKAGED.read_text().replace('"default-1"', '"own"'))
     assert load_policy("own", folder=tmp_path).id == "own"
     assert load_policy("own.toml", folder=tmp_path).id == "own"
-    with pytest.raises(ConfigError, match="cannot read other.toml"):
+    with pytest.raises(ConfigError, match=r"cannot read other\.toml"):
         load_policy("other", folder=tmp_path)

@@ -217,6 +217,20 @@ def test_a_device_failure_is_a_fault_and_a_busy_device_is_none():
         bench.poll()
 
 
+@pytest.mark.parametrize("place", [0, 45])
+def test_a_device_failure_while_it_proves_itself_is_no_wrong_identity(place):
+    bench = Bench()
+    bench.refusals[place] = 4
+    (reading,) = bench.poll()
+    assert (reading.value, reading.detection.code) == (None, 4)
+    assert bench.counts == ["refused_4"]
+    bench.refusals[place] = 6
+    with pytest.raises(ExceptionReply):
+        bench.poll()
+    bench.refusals.clear()
+    assert bench.poll()[0].value == 0.5
+
+
 def test_temperature_and_supply_come_with_the_first_sample_and_then_now_and_then():
     bench = Bench(channels=("cl2", "enclosure_temperature", "supply"))
     assert [(r.channel, r.value) for r in bench.poll()] == [

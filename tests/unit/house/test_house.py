@@ -9,7 +9,17 @@ import pytest
 ROOT = Path(__file__).parents[3]
 SOURCE_ROOTS = ("gateway", "drivers", "fusion", "firmware-sim")
 SOURCES = sorted(p for root in SOURCE_ROOTS for p in (ROOT / root).rglob("*.py"))
-FORBIDDEN_NAMES = {"data", "info", "manager", "handler", "helper", "helpers", "utils", "common", "value2"}
+FORBIDDEN_NAMES = {
+    "data",
+    "info",
+    "manager",
+    "handler",
+    "helper",
+    "helpers",
+    "utils",
+    "common",
+    "value2",
+}
 
 
 def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -134,7 +134,7 @@ class Case:
         if agreed and strongest.facts.get("priority_1_if_agreed"):
             return Priority.P1, True
         if agreement.moving and strongest.facts.get("may_move"):
-            return min(priority, Priority(strongest.facts["may_move"])), latching
+            return min(priority, Priority(int(strongest.facts["may_move"]))), latching
         return priority, latching
 
     def _strongest(self) -> Condition:

@@ -23,7 +23,8 @@ _LONGEST_LIVETIME_S = 600.0
 _QUIET_SIGMAS = 3.0
 _RELATIVE_SIGMAS = 3.0
 _COMMISSIONED = "commissioned"
-_UNIT_SIGMA = 1.0
+_MOST_PLACES = 1000
+"""Places of about 100 m that one alarm of a mobile station counts."""
 
 RadiationBackground = tuple[float | str, ...]
 """(value, …, source): first the value in the estimate's unit, NaN while unknown; last the
@@ -136,7 +137,7 @@ class RadiationRule:
         away = (estimate.value - normal) / estimate.sigma if estimate.sigma > 0 else 0.0
         if away <= _QUIET_SIGMAS:
             self._investigating = False
-        elif away >= NormalDist(0.0, _UNIT_SIGMA).inv_cdf(1 - p):
+        elif away >= NormalDist().inv_cdf(1 - p):
             self._investigating = True
         return self._investigating
 
@@ -225,7 +226,8 @@ class RadiationRule:
         fix = story.estimate.fix
         if not self._watched.mobile or fix is None:
             return {}
-        self._places.add((round(fix.lat, 4), round(fix.lon, 4)))
+        if len(self._places) < _MOST_PLACES:
+            self._places.add((round(fix.lat, 3), round(fix.lon, 3)))
         facts: Facts = {"places": len(self._places)}
         if fix.accuracy_m is not None:
             facts["accuracy_m"] = fix.accuracy_m

@@ -1,0 +1,1 @@
+"""A whole square on this machine: simulated instruments on their real wires."""
