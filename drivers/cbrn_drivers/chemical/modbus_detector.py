@@ -2,6 +2,9 @@
 
 Detectors that do not answer are asked in probe slots of at most 5 % of the bus's time; the
 others keep their rhythm.
+
+Documents: MODBUS Application Protocol V1.1b3 and MODBUS over Serial Line V1.02; the register
+map of each model is cited in its profile.
 """
 
 import asyncio

@@ -87,17 +87,19 @@ def play(machine: AlarmMachine, script, *, interrupt=None) -> Log:
 
 
 def order(machine: AlarmMachine, step, now_us: int) -> tuple[str, list[Alarm]]:
+    """Let a person who sees the present state give an order."""
     fields = dict(step)
+    due = machine.advance(now_us)
     open_alarms = machine.open_alarms()
     which, lag = fields.pop("which"), fields.pop("lag")
     if not open_alarms:
-        return "none", machine.advance(now_us)
+        return "none", due
     alarm = open_alarms[which % len(open_alarms)]
     command = Command(actor="B", alarm_id=alarm.id, version=max(1, alarm.version - lag), **fields)
     try:
-        return step["verb"], machine.command(command, now_us)
+        return step["verb"], due + machine.command(command, now_us)
     except CommandRefused:
-        return "refused", machine.advance(now_us)
+        return "refused", due
 
 
 @settings(deadline=None)

@@ -79,7 +79,6 @@ class Square:
         self.machine = AlarmMachine(model.gateway, self.policy, model.stations)
         self.published: list[Alarm] = []
         self.spoken: list[Condition] = []
-        self.last_us = START_US
 
     def estimate(
         self,
@@ -192,6 +191,9 @@ class Square:
         out = [alarm for c in conditions for alarm in self.machine.apply(c, now_us)]
         self.published += out
         return out
+
+    def now(self, seconds: float) -> int:
+        return at(seconds)
 
     def only(self) -> Alarm:
         """Return the one open alarm."""

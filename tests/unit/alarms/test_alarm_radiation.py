@@ -1,5 +1,5 @@
 import pytest
-from unit.alarms.square import INDICATIVE, Square, at, channel, site_model, station
+from unit.alarms.square import INDICATIVE, Square, channel, site_model, station
 
 from cbrn_core.alarm import AlarmKind, Basis, Priority, Reason
 from cbrn_core.place import Fix
@@ -251,4 +251,3 @@ def test_a_quiet_day_of_the_square_says_nothing():
     square = fixed(gamma())
     hold(square, 0.13, 2000, background=(0.12, "commissioned"), sigma=0.02)
     assert square.published == []
-    assert at(0) == square.last_us

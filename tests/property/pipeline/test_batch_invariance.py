@@ -1,0 +1,103 @@
+"""Any cut of the same ordered events into steps gives the same estimates and alarms."""
+
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cbrn_core.reading import Reading
+from cbrn_core.units import Unit
+from cbrn_gateway.config.load import parse_site
+from cbrn_gateway.pipeline.pipeline import Pipeline
+
+START_US = 1_780_000_000_000_000
+SITE = """
+[gateway]
+id = "gw"
+city = "varde"
+data_dir = "unused"
+[site]
+id = "torg"
+[[station]]
+id = "st1"
+position = { lat = 60.0, lon = 10.0, height_m = 3 }
+[[station]]
+id = "st2"
+position = { lat = 60.0003, lon = 10.0, height_m = 3 }
+[[device]]
+id = "d1"
+station = "st1"
+driver = "external"
+[[device.channel]]
+id = "cl2"
+quantity = "cl2"
+unit = "ppm"
+t90_s = 30
+sigma = 0.05
+range = [0, 20]
+lod = 0.1
+period_s = 1
+[[device]]
+id = "d2"
+station = "st2"
+driver = "external"
+[[device.channel]]
+id = "gamma"
+quantity = "gamma_count_rate"
+unit = "cps"
+counting = true
+usv_h_per_cps = 0.2
+period_s = 1
+"""
+CONFIG = parse_site(SITE, Path("site.toml"))
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(["st1", "st2"]),
+        st.one_of(st.floats(0, 0.3), st.floats(0, 25)),
+        st.sampled_from([1_000_000, 1_000_000, 250_000, 9_000_000]),
+    ),
+    min_size=5,
+    max_size=80,
+)
+
+
+def readings_of(drawn) -> list[Reading]:
+    now_us, readings = START_US, []
+    for station, value, gap_us in drawn:
+        now_us += gap_us
+        gas = station == "st1"
+        readings.append(
+            Reading(
+                station=station,
+                channel="cl2" if gas else "gamma",
+                time_us=now_us,
+                received_us=now_us,
+                value=value if gas else float(round(value)),
+                unit=Unit.PPM if gas else Unit.CPS,
+            )
+        )
+    return readings
+
+
+def outcome(readings: list[Reading], cuts: set[int]) -> tuple[list, list]:
+    pipeline = Pipeline(CONFIG.model, CONFIG.policy)
+    pipeline.start(readings[0].received_us)
+    estimates, alarms = [], []
+    step: list[Reading] = []
+    for index, reading in enumerate(readings):
+        step.append(reading)
+        if index in cuts or index == len(readings) - 1:
+            out = pipeline.step(reading.received_us, step)
+            estimates += [repr(e) for e in out.estimates]
+            alarms += [repr(a) for a in out.alarms]
+            step = []
+    return estimates, alarms
+
+
+@given(drawn=events, cuts=st.sets(st.integers(0, 80)))
+@settings(max_examples=60)
+def test_any_cut_into_steps_gives_the_same_estimates_and_alarms(drawn, cuts):
+    readings = readings_of(drawn)
+    assert outcome(readings, cuts) == outcome(readings, set())
+    assert outcome(readings, set(range(80))) == outcome(readings, set())
