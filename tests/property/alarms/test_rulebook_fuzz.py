@@ -38,7 +38,9 @@ fixes = st.one_of(
         speed_m_s=st.one_of(st.none(), st.floats(0, 300)),
     ),
 )
-backgrounds = st.sampled_from([None, (float("nan"), "unknown"), (0.1, "learnt"), (0.0, 0.1, "running")])
+backgrounds = st.sampled_from(
+    [None, (float("nan"), "unknown"), (0.1, "learnt"), (0.0, 0.1, "running")]
+)
 NAMES = ("st01/cl2", "st02/cl2", "st01/ims", "g1/gamma", "p1/n")
 events = st.lists(
     st.fixed_dictionaries(

@@ -13,7 +13,7 @@ from cbrn_core.alarm import (
     mint_alarm_id,
 )
 from cbrn_core.channel import Technology
-from cbrn_core.reading import Flag, Purpose
+from cbrn_core.reading import Detection, Flag, InstrumentAlarm, Purpose
 from cbrn_gateway.alarms.policy import load_policy
 
 
@@ -239,26 +239,33 @@ def test_an_indicative_device_is_priority_1_when_a_second_station_agrees():
     assert probable.condition.certainty is Certainty.PROBABLE
 
 
+def step(square, name, second, change, height=12.0):
+    """One estimate while a step stands: fusion gives the change from the new baseline."""
+    return square.estimate(name, second, change, shown=height + change, flags=(Flag.STEP,))
+
+
 def test_a_step_is_judged_on_its_change_and_named_as_technical():
     square = square_of(channel("st05/cl2", lod=0.5))
     quiet(square, "st05/cl2", 10)
     for second in range(10, 40):
-        square.estimate("st05/cl2", second, 12.0, flags=(Flag.STEP,))
+        step(square, "st05/cl2", second, 0.0)
     said = square.only().condition
     assert (said.key.kind, said.reason, said.priority) == (
         AlarmKind.TECHNICAL, Reason.STEP, Priority.P2,
     )  # fmt: skip
-    assert said.facts["jump"] == pytest.approx(12.0)
-    square.estimate("st05/cl2", 40, 15.5, flags=(Flag.STEP,))
-    (alarm,) = square.estimate("st05/cl2", 41, 15.6, flags=(Flag.STEP,))
-    assert (alarm.condition.priority, alarm.condition.value) == (Priority.P1, 15.6)
+    assert (said.facts["jump"], said.facts["jump_s"]) == (pytest.approx(12.0), 1.0)
+    step(square, "st05/cl2", 40, 3.5)
+    (alarm,) = step(square, "st05/cl2", 41, 3.6)
+    said = alarm.condition
+    assert (said.priority, said.value, said.instrument_value) == (Priority.P1, 3.6, 15.6)
+    assert said.facts["step_stands"] is True
 
 
 def test_a_step_that_fusion_gives_up_is_gas():
     square = square_of(channel("st05/cl2", lod=0.5))
     for second in range(10):
-        square.estimate("st05/cl2", second, 12.0, flags=(Flag.STEP,))
-    for second in range(10, 14):
+        step(square, "st05/cl2", second, 0.0)
+    for second in range(10, 12):
         square.estimate("st05/cl2", second, 12.0)
     assert Priority.P1 in {a.condition.priority for a in square.published}
 
@@ -266,16 +273,25 @@ def test_a_step_that_fusion_gives_up_is_gas():
 def test_a_neighbour_overrides_a_step():
     square = square_of(channel("st05/cl2", lod=0.5), channel("st06/cl2", lod=0.5))
     for second in range(5):
-        square.estimate("st05/cl2", second, 12.0, flags=(Flag.STEP,))
+        step(square, "st05/cl2", second, 0.0)
         square.estimate("st06/cl2", second, 4.0)
-    assert {
-        a.condition.station for a in square.published if a.condition.reason is Reason.LEVEL
-    } == {"st06"}
+    levels = [a.condition.station for a in square.published if a.condition.reason is Reason.LEVEL]
+    assert levels == ["st06"]
     square.tick(5)
     for second in (6, 7):
-        square.estimate("st05/cl2", second, 12.0, flags=(Flag.STEP,))
+        step(square, "st05/cl2", second, 0.0)
     raised = {a.condition.station for a in square.published if a.condition.priority is Priority.P1}
     assert raised == {"st05", "st06"}
+
+
+def test_the_instruments_own_alarm_overrides_a_step():
+    square = square_of(channel("st05/cl2", lod=0.5))
+    for second in range(5):
+        step(square, "st05/cl2", second, 0.0)
+    square.reading("st05/cl2", 5, 12.0, detection=Detection(instrument_alarm=InstrumentAlarm.A1))
+    for second in (5, 6):
+        step(square, "st05/cl2", second, 0.0)
+    assert Priority.P1 in {a.condition.priority for a in square.published}
 
 
 def test_a_step_never_takes_back_an_alarm_that_was_raised():
@@ -283,7 +299,7 @@ def test_a_step_never_takes_back_an_alarm_that_was_raised():
     square.estimate("st05/cl2", 0, 5.0)
     square.estimate("st05/cl2", 1, 5.0)
     for second in range(2, 200):
-        square.estimate("st05/cl2", second, 5.0, flags=(Flag.STEP,))
+        step(square, "st05/cl2", second, 0.0, height=5.0)
     assert [a.state for a in square.machine.open_alarms() if a.condition.priority == 1] == [
         AlarmState.UNACK
     ]

@@ -21,7 +21,6 @@ from cbrn_gateway.alarms.rules.chemical_levels import (
 from cbrn_gateway.alarms.rules.exposure import ExposureMeter
 from cbrn_gateway.alarms.rules.levels import ALARM_RANK, Level, LevelTest
 from cbrn_gateway.alarms.rules.noise import QuietNoise
-from cbrn_gateway.alarms.rules.standing_step import StandingStep
 from cbrn_gateway.alarms.rules.watched import Facts, Watched, spoken
 
 SOURCE = "level"
@@ -49,7 +48,6 @@ class ChemicalRule:
         self._noise = QuietNoise(*_declared_noise(watched))
         self._top = _canonical(watched, watched.channel.range[1]) if watched.channel.range else inf
         self._meter = ExposureMeter(levels.exponent, policy.chemical.hold_last_s)
-        self._step = StandingStep()
         self._busy = False
         self._samples = 0
         self._notice_on = False
@@ -130,19 +128,25 @@ class ChemicalRule:
         momentary = self._see_levels(tested, sigma, now_us, over_range=over_range)
         exposures = self._see_exposures(estimate.time_us, tested, now_us)
         self._watch_single(estimate, now_us)
-        answer = self._speak(estimate, [*momentary, *exposures], now_us, over_range=over_range)
+        answer = self._speak(
+            estimate, tested, [*momentary, *exposures], now_us, over_range=over_range
+        )
         self._busy = self._is_busy()
         return answer
 
     def _on_its_change(self, estimate: Estimate, value: float) -> float:
-        """Return the value, less a standing step unless something else speaks for gas."""
-        change = self._step.change(Flag.STEP in estimate.flags, value)
-        if change == value:
+        """Return what to judge while a step stands.
+
+        The estimate is the change from the new baseline. Where anything else speaks for
+        gas, or an alarm was raised before the step was called, it is what the instrument
+        shows: a step never takes an alarm back.
+        """
+        shown = estimate.instrument_value
+        if Flag.STEP not in estimate.flags or shown is None or shown <= value:
             return value
         case = self._cases.find(self._watched, self.key)
-        if case is not None and (case.is_active or case.agreement is not None):
-            return value
-        return value if self._cases.others_see(self._watched) else change
+        raised = case is not None and case.is_active
+        return shown if raised or self._cases.others_see(self._watched) else value
 
     def _see_levels(
         self, value: float, sigma: float, now_us: int, *, over_range: bool
@@ -185,7 +189,13 @@ class ChemicalRule:
         return float(load ** (1 / exposure.exponent))
 
     def _speak(
-        self, estimate: Estimate, reached: list[LevelTest], now_us: int, *, over_range: bool
+        self,
+        estimate: Estimate,
+        value: float,
+        reached: list[LevelTest],
+        now_us: int,
+        *,
+        over_range: bool,
     ) -> list[Condition]:
         if reached and all(test is self._notice for test in reached):
             reached = [] if self._is_explained(estimate) else reached
@@ -199,7 +209,9 @@ class ChemicalRule:
         also = [t.level.words for t in reached if t is not test]
         if also:
             facts["also_above"] = "; ".join(also)
-        return self._claim(test, estimate, estimate.value, facts, now_us)
+        if Flag.STEP in estimate.flags:
+            facts["step_stands"] = True
+        return self._claim(test, estimate, value, facts, now_us)
 
     def _claim(
         self, test: LevelTest, estimate: Estimate, value: float, facts: Facts, now_us: int
@@ -277,8 +289,7 @@ class ChemicalRule:
 
     def _is_busy(self) -> bool:
         pending = any(test.count > 0 or test.holding for test in self._tests())
-        standing = self._step.stands or self._meter.is_open
-        return pending or standing or self._cases.has_any(self._watched)
+        return pending or self._meter.is_open or self._cases.has_any(self._watched)
 
     def _note_time(self, time_us: int) -> None:
         if self._last_us is not None and self._watched.channel.period_s is None:
