@@ -4,11 +4,11 @@ from collections import defaultdict
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
+from unit.alarms.square import INDICATIVE, Square, channel, site_model, station
 
 from cbrn_core.alarm import Priority
 from cbrn_core.place import Fix
 from cbrn_core.reading import Detection, DetectionClass, Flag, InstrumentAlarm, Purpose, Quality
-from unit.alarms.square import INDICATIVE, Square, channel, site_model, station
 
 values = st.one_of(
     st.sampled_from([0.0, 0.6, 3.0, 12.0, 60.0]),
