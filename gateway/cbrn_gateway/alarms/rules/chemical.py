@@ -28,6 +28,9 @@ _LOOK_AT_NOISE = 64
 _EXPOSURE_FLOOR = 0.05
 """Below 5 % of the AEGL-2 10-min figure a sample adds nothing to an exposure that matters."""
 
+_GREATEST = 1e9
+"""Pure gas is 1e6 ppm; a greater figure must not overflow Cⁿ."""
+
 _DECISIVE = frozenset({Flag.OVER_RANGE, Flag.STEP})
 
 
@@ -168,7 +171,9 @@ class ChemicalRule:
     def _see_exposures(self, time_us: int, value: float, now_us: int) -> list[LevelTest]:
         if not self._exposures:
             return []
-        concentration = max(0.0, value - self._noise.offset) if value >= self._floor else 0.0
+        concentration = 0.0
+        if value >= self._floor:
+            concentration = min(max(0.0, value - self._noise.offset), _GREATEST)
         if concentration == 0.0 and not self._meter.is_open:
             self._meter.idle(time_us)
         else:
