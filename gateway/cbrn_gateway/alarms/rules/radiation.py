@@ -23,6 +23,8 @@ _LONGEST_LIVETIME_S = 600.0
 _QUIET_SIGMAS = 3.0
 _RELATIVE_SIGMAS = 3.0
 _COMMISSIONED = "commissioned"
+_MOST_COUNTS = 1e15
+_NORMAL_FROM_COUNTS = 1e6
 _MOST_PLACES = 1000
 """Places of about 100 m that one alarm of a mobile station counts."""
 
@@ -118,12 +120,13 @@ class RadiationRule:
         if reading.quality in {Quality.BAD, Quality.STALE}:
             return self._investigating
         shown = estimate.instrument_value
-        value = estimate.value if shown is None else shown
+        value = shown if shown is not None and isfinite(shown) else estimate.value
         livetime_s = self._livetime_s(reading)
         per_count = self._value_per_count(livetime_s)
         if per_count is None:
             return self._is_unusual_value(estimate, normal, livetime_s)
-        counts, mean = round(value / per_count), max(normal, 0.0) / per_count
+        counts = round(min(value / per_count, _MOST_COUNTS))
+        mean = min(normal / per_count, _MOST_COUNTS)
         calm = mean + _QUIET_SIGMAS * sqrt(mean)
         if counts <= calm:
             self._investigating = False
@@ -144,7 +147,11 @@ class RadiationRule:
     def _poisson_limit(self, mean: float, livetime_s: float) -> float:
         known_mean, known_s, limit = self._limit
         if (known_mean, known_s) != (mean, livetime_s):
-            limit = float(poisson_limit(mean, self._look_probability(livetime_s)))
+            p = self._look_probability(livetime_s)
+            if mean < _NORMAL_FROM_COUNTS:
+                limit = float(poisson_limit(mean, p))
+            else:
+                limit = mean + NormalDist().inv_cdf(1 - p) * sqrt(mean)
             self._limit = (mean, livetime_s, limit)
         return limit
 
