@@ -1,5 +1,6 @@
 """What a frame says once decoded: readings that do not yet know their station and clock."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -61,3 +62,22 @@ def as_readings(decoded: Sequence[DecodedReading], device: Device, now: Now) -> 
         for d in decoded
         if d.channel in configured
     ]
+
+
+def told_apart(readings: Sequence[Reading], now: Now) -> list[Reading]:
+    """Return what arrived at once so that each channel's readings differ in time, in order.
+
+    A sample is known by station, channel and time: of two lines in one piece the second
+    would take the place of the first. Times of the instrument's own stay as they are.
+    """
+    if len(readings) < 2:
+        return list(readings)
+    arrived: Counter[str] = Counter()
+    apart = []
+    for reading in readings:
+        time_us = reading.time_us
+        if time_us == now.wall_us:
+            time_us += arrived[reading.channel]
+            arrived[reading.channel] += 1
+        apart.append(msgspec.structs.replace(reading, time_us=time_us))
+    return apart

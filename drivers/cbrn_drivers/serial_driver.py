@@ -12,6 +12,7 @@ from cbrn_core.clock import Clock, Now
 from cbrn_core.errors import ConfigError, Disconnected, FrameError, Problem, ReadTimeout
 from cbrn_core.reading import Reading
 from cbrn_core.times import seconds_to_us
+from cbrn_drivers.decoded import told_apart
 from cbrn_drivers.transport.serial import SerialOptions, SerialPort, open_port
 
 OptionsT = TypeVar("OptionsT", bound=msgspec.Struct)
@@ -104,7 +105,7 @@ class StreamingDriver(SerialDriver):
         while True:
             chunk = await port.read(self._silence_s)
             now = self._clock.now()
-            readings = self._decode_chunk(chunk, now)
+            readings = told_apart(self._decode_chunk(chunk, now), now)
             if readings:
                 self._progressed(now)
                 yield readings

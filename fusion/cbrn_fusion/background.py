@@ -241,6 +241,10 @@ class BackgroundBank:
         """Return the background of a station as it stands."""
         return self._stations[slot].background
 
+    def is_settled(self, slot: int) -> bool:
+        """Return whether the background of a station will not move by itself any more."""
+        return self._stations[slot].settled
+
     def snapshot(self) -> bytes:
         """Return the whole state."""
         memories = {s.model.key: (s.model, s.freeze()) for s in self._stations}

@@ -22,6 +22,7 @@ from cbrn_fusion.samples import (
     EstimateBatch,
     Floats,
     Integers,
+    OneSample,
     Outcome,
     Samples,
 )
@@ -76,6 +77,23 @@ class Bank:
         for places in _rounds(checked.slot):
             self._round(checked, known, out, places)
         return out
+
+    def take(self, samples: Sequence[OneSample]) -> list[Outcome]:
+        """Return one estimate per sample, in order: `submit` for plain numbers, bit-equal to it.
+
+        Raises:
+            ShapeError: a slot that the bank does not have.
+        """
+        if len(samples) >= _ONE_BY_ONE:
+            batch = self.submit(_as_arrays(samples))
+            return list(map(Outcome, *(column.tolist() for column in _columns(batch))))
+        outcomes: list[Outcome] = []
+        for slot, time_us, value, sigma, livetime_s in samples:
+            if not 0 <= slot < len(self._places):
+                raise ShapeError(f"a slot lies outside of 0 … {len(self) - 1}")
+            group, row = self._places[slot]
+            outcomes.append(self.groups[group].one(row, time_us, float(value), sigma, livetime_s))
+        return outcomes
 
     def innovations(self, slot: int) -> Floats:
         """Return the last (at most 64) innovations of a row, oldest first, in its unit."""
@@ -230,6 +248,30 @@ def _run(rows: Integers) -> Rows:
     if last - first == rows.size - 1 and bool((rows[1:] - rows[:-1] == 1).all()):
         return slice(first, last + 1)
     return rows
+
+
+def _as_arrays(samples: Sequence[OneSample]) -> Samples:
+    slot, time_us, value, sigma, livetime_s = zip(*samples, strict=True)
+    return Samples(
+        np.array(slot, dtype=np.int64),
+        np.array(time_us, dtype=np.int64),
+        np.array(value, dtype=np.float64),
+        np.array(sigma, dtype=np.float64),
+        np.array(livetime_s, dtype=np.float64),
+    )
+
+
+def _columns(batch: EstimateBatch) -> tuple[np.ndarray, ...]:
+    """Return the columns of a batch in the order of `Outcome`."""
+    return (
+        batch.value,
+        batch.sigma,
+        batch.nis,
+        batch.trend_per_min,
+        batch.verdict,
+        batch.step_offset,
+        batch.noise_sigma,
+    )
 
 
 def _optional(array: Floats | None) -> Floats | None:

@@ -4,7 +4,7 @@ Cheap scalars per channel and no look at other channels, so that any cut into ba
 the same flags. A flag only ever lowers the quality of a reading; none of them mutes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntFlag
 from math import inf, isnan, log
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cbrn_core.errors import ShapeError
 from cbrn_core.times import seconds_to_us
 from cbrn_fusion.channel_model import ChannelModel, Kind
-from cbrn_fusion.samples import EstimateBatch, Samples, Verdict
+from cbrn_fusion.samples import EstimateBatch, OneSample, Outcome, Samples, Verdict
 
 SNAPSHOT_SCHEMA = "cbrn-health/1"
 
@@ -99,21 +99,29 @@ class HealthBank:
         slots = np.asarray(samples.slot).tolist()
         if len(estimates.value) != len(slots):
             raise ShapeError("health needs one estimate per sample")
-        if slots and not 0 <= min(slots) <= max(slots) < len(self._pulses):
-            raise ShapeError(f"a slot lies outside of 0 … {len(self._pulses) - 1}")
-        limits, pulses = self._limits, self._pulses
-        columns = (
+        looks = map(
+            _Look,
             np.asarray(samples.time_us).tolist(),
             np.asarray(samples.value).tolist(),
             estimates.nis.tolist(),
             estimates.verdict.tolist(),
             estimates.noise_sigma.tolist(),
         )
-        flags = [
-            _judge(limits[slot], pulses[slot], look)
-            for slot, look in zip(slots, map(_Look, *columns), strict=True)
-        ]
-        return np.array(flags, dtype=np.uint8)
+        return np.array(self._judge_all(slots, looks), dtype=np.uint8)
+
+    def judge(self, samples: Sequence[OneSample], outcomes: Sequence[Outcome]) -> list[int]:
+        """Return `Health` flags per sample, in order: `submit` for plain numbers.
+
+        Raises:
+            ShapeError: lengths differ, or a slot that the bank does not have.
+        """
+        if len(samples) != len(outcomes):
+            raise ShapeError("health needs one estimate per sample")
+        looks = (
+            _Look(sample.time_us, sample.value, outcome.nis, outcome.verdict, outcome.noise_sigma)
+            for sample, outcome in zip(samples, outcomes, strict=True)
+        )
+        return self._judge_all([sample.slot for sample in samples], looks)
 
     def snapshot(self) -> bytes:
         """Return the whole state."""
@@ -142,6 +150,15 @@ class HealthBank:
                 self._pulses[slot] = pulse
                 taken += 1
         return taken
+
+    def _judge_all(self, slots: list[int], looks: Iterable["_Look"]) -> list[int]:
+        limits, pulses = self._limits, self._pulses
+        if slots and not 0 <= min(slots) <= max(slots) < len(pulses):
+            raise ShapeError(f"a slot lies outside of 0 … {len(pulses) - 1}")
+        return [
+            _judge(limits[slot], pulses[slot], look)
+            for slot, look in zip(slots, looks, strict=True)
+        ]
 
 
 class _Limits(msgspec.Struct, frozen=True):

@@ -57,6 +57,16 @@ class Samples(NamedTuple):
     livetime_s: Floats | None = None
 
 
+class OneSample(NamedTuple):
+    """One reading as plain numbers, in the order of `Samples`; NaN = not stated."""
+
+    slot: int
+    time_us: int
+    value: float
+    sigma: float
+    livetime_s: float
+
+
 class EstimateBatch(NamedTuple):
     """One estimate per sample, in the same order; all arrays have shape (n,).
 

@@ -1,6 +1,7 @@
 """Toxic industrial chemicals with AEGLs: names, numbers and public exposure limits.
 
-Confidence per row as the reference gives it; a row marked A/B keeps the weaker mark.
+Confidence per row as the reference gives it; a row marked A/B keeps the weaker mark and
+is `verified`.
 The 60-min figures of chlorine, ammonia, hydrogen cyanide, phosgene, nitrogen dioxide,
 hydrogen fluoride, phosphine, arsine, methyl isocyanate and bromine, and all figures of
 hydrogen sulfide and hydrogen chloride, were compared with a second table. UN and ADR
@@ -18,7 +19,9 @@ TOXIC_AGENTS = (
         adr="265",
         molar_mass_g_mol=70.906,
         toxic_load_exponent=2,
-        limits=aegl_limits((".50", "2.8 2.8 2.0 1.0 .71", "50 28 20 10 7.1"), confidence="B"),
+        limits=aegl_limits(
+            (".50", "2.8 2.8 2.0 1.0 .71", "50 28 20 10 7.1"), confidence="B", verified=True
+        ),
     ),
     Agent(
         id="nh3",
@@ -63,7 +66,9 @@ TOXIC_AGENTS = (
         adr="268",
         molar_mass_g_mol=98.916,
         toxic_load_exponent=1,
-        limits=aegl_limits(("NR", ".60 .60 .30 .080 .040", "3.6 1.5 .75 .20 .090"), confidence="B"),
+        limits=aegl_limits(
+            ("NR", ".60 .60 .30 .080 .040", "3.6 1.5 .75 .20 .090"), confidence="B", verified=True
+        ),
     ),
     Agent(
         id="so2",
@@ -85,7 +90,9 @@ TOXIC_AGENTS = (
         adr="265",
         molar_mass_g_mol=46.006,
         toxic_load_exponent=3.5,
-        limits=aegl_limits((".50", "20 15 12 8.2 6.7", "34 25 20 14 11"), confidence="B"),
+        limits=aegl_limits(
+            (".50", "20 15 12 8.2 6.7", "34 25 20 14 11"), confidence="B", verified=True
+        ),
     ),
     Agent(
         id="co",
@@ -104,7 +111,9 @@ TOXIC_AGENTS = (
         adr="886",
         molar_mass_g_mol=20.006,
         toxic_load_exponent=2,
-        limits=aegl_limits(("1.0", "95 34 24 12 12", "170 62 44 22 22"), confidence="B"),
+        limits=aegl_limits(
+            ("1.0", "95 34 24 12 12", "170 62 44 22 22"), confidence="B", verified=True
+        ),
     ),
     Agent(
         id="hcl",
@@ -123,7 +132,9 @@ TOXIC_AGENTS = (
         un="2199",
         molar_mass_g_mol=33.998,
         toxic_load_exponent=1,
-        limits=aegl_limits(("NR", "4.0 4.0 2.0 .50 .25", "7.2 7.2 3.6 .90 .45"), confidence="B"),
+        limits=aegl_limits(
+            ("NR", "4.0 4.0 2.0 .50 .25", "7.2 7.2 3.6 .90 .45"), confidence="B", verified=True
+        ),
     ),
     Agent(
         id="ash3",
@@ -134,7 +145,9 @@ TOXIC_AGENTS = (
         toxic_load_exponent=3,
         late_exponent=1,
         late_after_min=60,
-        limits=aegl_limits(("NR", ".30 .21 .17 .040 .020", ".91 .63 .50 .13 .060"), confidence="B"),
+        limits=aegl_limits(
+            ("NR", ".30 .21 .17 .040 .020", ".91 .63 .50 .13 .060"), confidence="B", verified=True
+        ),
     ),
     Agent(
         id="mic",
@@ -176,7 +189,9 @@ TOXIC_AGENTS = (
         adr="886",
         molar_mass_g_mol=159.81,
         toxic_load_exponent=2.2,
-        limits=aegl_limits((".033", ".55 .33 .24 .13 .095", "19 12 8.5 4.5 3.3"), confidence="B"),
+        limits=aegl_limits(
+            (".033", ".55 .33 .24 .13 .095", "19 12 8.5 4.5 3.3"), confidence="B", verified=True
+        ),
     ),
     Agent(
         id="clo2",

@@ -111,11 +111,14 @@ def aegl_limits(
     confidence: Confidence,
     unit: Unit = Unit.PPM,
     interim: bool = False,
+    verified: bool = False,
 ) -> tuple[Limit, ...]:
     """Return fifteen limits from three rows as published.
 
     Each row is "NR", one figure for all durations, or five figures for 10, 30, 60, 240
-    and 480 min. Figures of confidence A were cross-checked; all others are recalled.
+    and 480 min. Figures of confidence A were cross-checked. `verified` marks a table of
+    confidence B of which one duration was compared with a second table and the others
+    follow from it by Cⁿ·t; all else is recalled.
     """
     return tuple(
         Limit(
@@ -128,7 +131,7 @@ def aegl_limits(
             use=_AEGL_USES[level - 1],
             source=INTERIM_AEGL_SOURCE if interim else AEGL_SOURCE,
             confidence=confidence,
-            recalled=confidence != "A",
+            recalled=confidence != "A" and not verified,
             interim=interim,
         )
         for level, row in enumerate(levels, start=1)

@@ -48,6 +48,7 @@ WARFARE_AGENTS = (
         limits=aegl_limits(
             (".40 .13 .067 .017 .0083", ".60 .20 .10 .025 .013", "3.9 2.7 2.1 .53 .27"),
             confidence="B",
+            verified=True,
             unit=Unit.MG_M3,
         ),
     ),
@@ -74,7 +75,10 @@ WARFARE_AGENTS = (
         molar_mass_g_mol=140.09,
         toxic_load_exponent=2,
         limits=aegl_limits(
-            (_GB_AEGL_1, _GB_AEGL_2, ".38 .19 .13 .070 .051"), confidence="B", unit=Unit.MG_M3
+            (_GB_AEGL_1, _GB_AEGL_2, ".38 .19 .13 .070 .051"),
+            confidence="B",
+            verified=True,
+            unit=Unit.MG_M3,
         ),
     ),
     Agent(
@@ -92,6 +96,7 @@ WARFARE_AGENTS = (
                 ".38 .19 .13 .070 .051",
             ),
             confidence="B",
+            verified=True,
             unit=Unit.MG_M3,
         ),
     ),
@@ -104,7 +109,10 @@ WARFARE_AGENTS = (
         molar_mass_g_mol=162.13,
         toxic_load_exponent=2,
         limits=aegl_limits(
-            (_GB_AEGL_1, _GB_AEGL_2, ".76 .38 .26 .14 .10"), confidence="B", unit=Unit.MG_M3
+            (_GB_AEGL_1, _GB_AEGL_2, ".76 .38 .26 .14 .10"),
+            confidence="B",
+            verified=True,
+            unit=Unit.MG_M3,
         ),
     ),
     Agent(
@@ -122,6 +130,7 @@ WARFARE_AGENTS = (
                 ".029 .015 .010 .0052 .0038",
             ),
             confidence="B",
+            verified=True,
             unit=Unit.MG_M3,
         ),
     ),

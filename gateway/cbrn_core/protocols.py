@@ -5,7 +5,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 from cbrn_core.reading import Reading
 
@@ -45,6 +45,15 @@ class Driver(Protocol):
 
     def counters(self) -> Mapping[str, int]:
         """Return what was dropped and why, since the driver was made."""
+        ...
+
+
+@runtime_checkable
+class Rereads(Protocol):
+    """A driver that can ask an instrument again before its turn."""
+
+    def reread(self, device_id: str) -> bool:
+        """Let a device be read next; False where it cannot be. Call it on the loop."""
         ...
 
 

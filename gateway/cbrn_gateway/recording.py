@@ -1,12 +1,13 @@
 """Recordings: JSON Lines of readings in arrival order (contracts §3).
 
 A first line with `schema: cbrn-recording/1` may say when the capture began; replay then
-begins to watch at that moment, as the daemon did.
+begins to watch at that moment, as the daemon did. A line with `schema: cbrn-recording-gap/1`
+says that readings are missing there, and how many.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any, Literal
 
 import msgspec
 
@@ -18,6 +19,7 @@ from cbrn_core.units import Unit
 from cbrn_gateway.sinks.payloads import reading_to_row
 
 SCHEMA = "cbrn-recording/1"
+GAP_NAME = "lost_while_recording"
 LONGEST_LINE_BYTES = 65_536
 
 
@@ -28,6 +30,13 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str
     gateway: str | None = None
     config_hash: str | None = None
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """A place in a capture where lines are missing, because writing or reading it was slow."""
+
+    schema: Literal["cbrn-recording-gap/1"] = "cbrn-recording-gap/1"
+    lost: Annotated[int, msgspec.Meta(ge=1)]
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +68,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
 
 _DECODER = msgspec.json.Decoder(_Line)
 _HEADER_DECODER = msgspec.json.Decoder(Header)
+_GAP_DECODER = msgspec.json.Decoder(Gap)
 _FLAGS = {flag.value: flag for flag in Flag}
 
 
@@ -76,6 +86,28 @@ def encode_header(started_us: int, gateway: str, config_hash: str) -> bytes:
 def encode_reading(reading: Reading) -> bytes:
     """Return one line of a recording, without its line end."""
     return msgspec.json.encode(reading_to_row(reading))
+
+
+def started_us_of(line: bytes) -> int | None:
+    """Return when a capture began, as its header says; None where the line is no header."""
+    try:
+        header = _HEADER_DECODER.decode(line)
+        return parse_rfc3339(header.started_at) if header.schema == SCHEMA else None
+    except (msgspec.DecodeError, ValueError, OverflowError):
+        return None
+
+
+def encode_gap(lost: int) -> bytes:
+    """Return the line that says how many lines are missing at its place."""
+    return msgspec.json.encode(Gap(lost=lost))
+
+
+def lost_lines(line: bytes) -> int:
+    """Return how many lines a gap says are missing, 0 for any other line."""
+    try:
+        return _GAP_DECODER.decode(line).lost
+    except msgspec.DecodeError:
+        return 0
 
 
 def decode_reading(line: bytes | str) -> Reading:
@@ -143,17 +175,15 @@ class RecordingReader:
             try:
                 yield decode_reading(line)
             except InputError:
-                self.rejected["bad_line"] = self.rejected.get("bad_line", 0) + 1
+                lost = lost_lines(line)
+                self._reject(GAP_NAME if lost else "bad_line", lost or 1)
+
+    def _reject(self, name: str, count: int) -> None:
+        self.rejected[name] = self.rejected.get(name, 0) + count
 
     def _take_header(self, line: bytes) -> bool:
-        try:
-            header = _HEADER_DECODER.decode(line)
-            if header.schema != SCHEMA:
-                return False
-            self.started_us = parse_rfc3339(header.started_at)
-        except (msgspec.DecodeError, ValueError):
-            return False
-        return True
+        self.started_us = started_us_of(line)
+        return self.started_us is not None
 
 
 def _fix(row: _Line) -> Fix | None:

@@ -238,7 +238,11 @@ class AlertFeature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """`cbrn-command/1`: an operator's wish; `version` is the one that the operator saw."""
+    """`cbrn-command/1`: an operator's wish; `version` is the one that the operator saw.
+
+    `client` is for MQTT 3.1.1, which knows no response topic: the answer then goes to
+    `…/command/reply/{client}`.
+    """
 
     schema: Literal["cbrn-command/1"] = "cbrn-command/1"
     verb: str
@@ -249,6 +253,7 @@ class CommandMessage(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     duration_s: float | None = None
     second_actor: str | None = None
+    client: str | None = None
 
 
 class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,8 +98,9 @@ class Process:
                 raise AssertionError(f"{self.name} did not start:\n{self.tail()}")
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        self._end(signal.SIGTERM)
+    def stop(self) -> int | None:
+        """End it in order; return its exit code, None where it did not run."""
+        return self._end(signal.SIGTERM)
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)
@@ -107,17 +108,17 @@ class Process:
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else ""
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, how: signal.Signals) -> int | None:
         child, self.child = self.child, None
         if child is None:
-            return
+            return None
         if child.poll() is None:
             child.send_signal(how)
         try:
-            child.wait(10)
+            return child.wait(10)
         except subprocess.TimeoutExpired:
             child.kill()
-            child.wait(10)
+            return child.wait(10)
 
 
 class Mosquitto:

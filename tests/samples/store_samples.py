@@ -110,3 +110,8 @@ def copy_as_after_kill(path: Path, target: Path) -> Path:
         if source.exists():
             shutil.copyfile(source, target / source.name)
     return target / path.name
+
+
+def readings_after(series, row):
+    """Return the readings that were stored after a row, in one list."""
+    return [reading for readings, _ in series.samples_after(row) for reading in readings]

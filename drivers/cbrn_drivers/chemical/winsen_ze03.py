@@ -34,7 +34,7 @@ from cbrn_drivers.codec.winsen import (
     host_command,
     is_module_frame,
 )
-from cbrn_drivers.decoded import DecodedReading, as_readings
+from cbrn_drivers.decoded import DecodedReading, as_readings, told_apart
 from cbrn_drivers.profile import Profile
 from cbrn_drivers.serial_driver import SerialDriver, only_device
 from cbrn_drivers.transport.serial import SerialOptions, SerialPort
@@ -184,7 +184,7 @@ class Ze03Driver(SerialDriver):
                 decoded.append(as_decoded(said, self._gas_id, warming_up=warming_up))
             elif not said.ok:
                 self._refused(FieldError("mode refused"))
-        return as_readings(decoded, self._device, now)
+        return told_apart(as_readings(decoded, self._device, now), now)
 
     def _rest_of_period_s(self, answered: Now) -> float:
         elapsed_us = self._clock.now().steady_us - answered.steady_us

@@ -7,9 +7,10 @@ link closes it and opens it again.
 
 import asyncio
 import logging
-from collections.abc import Callable
+import termios
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from pymodbus import FramerType
@@ -35,8 +36,9 @@ from cbrn_drivers.codec.modbus import (
     parse_tcp,
     registers_of,
 )
+from cbrn_drivers.transport.wiretap import Direction, wire_listener
 
-# It logs a packet dump for every time-out; each is a typed error and a counter here.
+# It logs packet dumps and tracebacks; each is a typed error and a counter here.
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
 
 BAD_REPLIES_TO_REOPEN = 5
@@ -47,6 +49,7 @@ SELECT_LIMIT = 1024
 """pyserial waits with select(), which knows no descriptor from here on."""
 
 Client = AsyncModbusTcpClient | AsyncModbusSerialClient
+Opener = Callable[[], Coroutine[Any, Any, Any]]
 
 
 class Framing(StrEnum):
@@ -93,24 +96,30 @@ class ModbusLink:
         self._connected = asyncio.Event()
         self._heard = b""
         self._bad_in_a_row = 0
+        self._refusal: str | None = None
+        self._overheard = wire_listener()
+        self._asked_unit: int | None = None
 
     async def open(self) -> None:
         """Connect.
 
         Raises:
-            ConnectFailed: no such port, in use, refused, or nobody there in time.
+            ConnectFailed: no such port, in use, refused, settings that the port cannot do,
+                or nobody there in time.
         """
         await self.close()
+        self._overheard = wire_listener()
         self._connected.clear()
         self._bad_in_a_row = 0
-        client = self._make_client()
-        client.set_max_no_responses(NEVER)
-        self._client = client
+        self._refusal = None
         reason: str | None = "interrupted"
         try:
+            client = self._client = self._make_client()
             reason = await self._connect(client)
-        except (TimeoutError, OSError, ValueError) as error:
-            reason = str(error) or "no connection in time"
+        except TimeoutError:
+            reason = "no connection in time"
+        except (OSError, ValueError, termios.error, ModbusException) as error:
+            reason = _words(error)
         finally:
             if reason is not None:
                 await self.close()
@@ -120,10 +129,15 @@ class ModbusLink:
     async def close(self) -> None:
         """Close; never raises, may be called again."""
         client, self._client = self._client, None
-        if client is not None:
-            client.close()
-            # A closed socket is unregistered by its loop in the next turn.
+        if client is None:
+            return
+        try:
+            # A port that was just opened, or a socket just closed, is (un)registered by its
+            # loop in the next turn; closed before that, a serial one prints a traceback.
             await asyncio.sleep(0)
+        finally:
+            client.close()
+        await asyncio.sleep(0)
 
     async def read(self, request: ReadRequest) -> tuple[int, ...]:
         """Return the registers that were asked for.
@@ -144,8 +158,10 @@ class ModbusLink:
 
     async def _connect(self, client: Client) -> str | None:
         """Return why the connection cannot be used, None where it can."""
-        if not await client.connect():
-            return "cannot be opened"
+        is_open = await client.connect()
+        _heed_cancellation()
+        if not is_open:
+            return self._refusal or "no connection in time"
         async with asyncio.timeout(self.line.timeout_s):
             await self._connected.wait()
         port = getattr(client.ctx.transport, "sync_serial", None)
@@ -158,11 +174,13 @@ class ModbusLink:
         if client is None or not client.connected:
             raise Disconnected(f"{self.line.place}: not connected")
         self._heard = b""
+        self._asked_unit = request.unit_id
         try:
-            frame = _frame(await _send(client, request))
-            registers = registers_of(request, frame)
-        except (ConnectionException, OSError) as error:
-            raise Disconnected(f"{self.line.place}: {error}") from error
+            response = await _send(client, request)
+            _heed_cancellation()
+            registers = registers_of(request, _frame(response))
+        except (ConnectionException, OSError, termios.error) as error:
+            raise Disconnected(f"{self.line.place}: {_words(error)}") from error
         except UnexpectedReply as error:
             await self._quarantine()
             raise self._counted(error) from None
@@ -233,16 +251,62 @@ class ModbusLink:
                 trace_connect=self._on_connect,
             )
         client.ctx.callback_data = _guarded(client.ctx.callback_data)  # type: ignore[method-assign]
+        client.ctx.call_create = self._telling(client.ctx.call_create)
+        self._overhear(client)
+        client.set_max_no_responses(NEVER)
         return client
 
+    def _overhear(self, client: Client) -> None:
+        """Tell the listener what arrives; `trace_packet` would tell parts of a frame twice."""
+        receive = client.ctx.data_received
+
+        def received(data: bytes) -> None:
+            self._overheard(Direction.RECEIVED, data, self._asked_unit)
+            receive(data)
+
+        client.ctx.data_received = received  # type: ignore[method-assign]
+
+    def _telling(self, create: Opener) -> Opener:
+        """Return pymodbus' opener; why it fails is kept here, pymodbus would only log it."""
+
+        async def created() -> object:
+            try:
+                return await create()
+            except OSError as error:
+                self._refusal = _words(error)
+                raise
+
+        return created
+
     def _on_packet(self, sending: bool, octets: bytes) -> bytes:
-        if not sending:
+        if sending:
+            self._overheard(Direction.SENT, octets, self._asked_unit)
+        else:
             self._heard = octets
         return octets
 
     def _on_connect(self, connected: bool) -> None:
         if connected:
             self._connected.set()
+
+
+def _words(error: Exception) -> str:
+    """Return what an error says; that of the operating system where it carries one."""
+    if isinstance(error, termios.error):
+        return f"the port refuses these settings: {error.args[-1]}"
+    if isinstance(error, OSError) and error.strerror and error.__cause__ is None:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _heed_cancellation() -> None:
+    """Raise what `asyncio.wait_for` swallows when an answer comes with the cancellation.
+
+    Python 3.11; pymodbus awaits through it. A swallowed one would keep the daemon alive.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _send(client: Client, request: ReadRequest) -> ModbusPDU:

@@ -10,6 +10,7 @@ import msgspec
 import serialx
 
 from cbrn_core.errors import ConnectFailed, Disconnected, ReadTimeout
+from cbrn_drivers.transport.wiretap import Direction, wire_listener
 
 OPEN_TIMEOUT_S = 10.0
 INPUT_LIMIT_BYTES = 65_536
@@ -113,6 +114,7 @@ class SerialPort:
             self._transport.write(request)
         except (OSError, serialx.SerialException) as error:
             raise Disconnected(str(error)) from error
+        self._inbox.overheard(Direction.SENT, request, None)
 
     async def close(self) -> None:
         """Close the port; never raises, may be called again."""
@@ -166,12 +168,14 @@ class _Inbox(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._lost: str | None = None
         self._paused = False
+        self.overheard = wire_listener()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, asyncio.ReadTransport):
             self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        self.overheard(Direction.RECEIVED, bytes(data), None)
         self._received += data
         if len(self._received) >= INPUT_LIMIT_BYTES and not self._paused and self._transport:
             self._transport.pause_reading()

@@ -69,3 +69,10 @@ class Square(msgspec.Struct, frozen=True, kw_only=True):
             lon=self.origin_lon + point.east_m / m_per_deg_lon,
             height_m=point.height_m,
         )
+
+    def point_at(self, lat: float, lon: float) -> Point:
+        """Return a place in WGS 84 degrees as a point of the plane, on the ground."""
+        m_per_deg_lon = M_PER_DEG_LON_EQUATOR * cos(radians(self.origin_lat))
+        return Point(
+            (lon - self.origin_lon) * m_per_deg_lon, (lat - self.origin_lat) * M_PER_DEG_LAT, 0.0
+        )

@@ -61,6 +61,11 @@ class World:
         )
         self._sources = scenario.sources + carried
 
+    @property
+    def point_sources(self) -> tuple[PointSource, ...]:
+        """Return every source, resting or carried, in the order of `truth().sources`."""
+        return self._sources
+
     def concentration_ppm(self, agent: str, point: Point, t_s: float) -> float:
         """Return the true concentration of one agent, ambient included."""
         released = (

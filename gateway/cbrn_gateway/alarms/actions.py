@@ -106,7 +106,9 @@ def instructions(
     words = STEP_CATALOGUES.get(language, ENGLISH_STEPS)
     play = choose_play(alarm)
     own = (approved or {}).get(play)
-    steps = words.steps[play] + _site_steps(alarm, model, words) if own is None else own.steps
+    steps = None if own is None else own.steps
+    if steps is None:
+        steps = words.steps[play] + _site_steps(alarm, model, words)
     fields = _fields(alarm, model, language)
     filled = tuple(Step(step.role, _filled(step.text, fields)) for step in steps)
     if own is None:
@@ -204,7 +206,7 @@ def _judged(playbook: Playbook, alarm: Alarm, words: StepCatalogue) -> Playbook:
     """Return the city's playbook with the status it has on the day of the alarm."""
     day = us_to_datetime(alarm.changed_us).date().isoformat()
     complete = playbook.approved_by and playbook.role and playbook.date and playbook.valid_until
-    if not complete:
+    if not complete or day < (playbook.date or ""):
         status = words.example
     elif day > (playbook.valid_until or ""):
         status = words.expired

@@ -57,10 +57,10 @@ class Playbook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApprovedPlay(msgspec.Struct, frozen=True):
-    """A city's own steps for one play, with its approval."""
+    """What a city approved for one play; without `steps`: the built-in ones."""
 
     playbook: Playbook
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...] | None = None
 
 
 class StepCatalogue(msgspec.Struct, frozen=True, kw_only=True):

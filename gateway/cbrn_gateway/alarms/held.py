@@ -69,13 +69,15 @@ class Held(msgspec.Struct, kw_only=True):
 
 
 _RTN = AlarmState.RTN_UNACK
+_PEAK = ("peak", "peak_lat", "peak_lon")
 
 
 def merged(held: Held, condition: Condition) -> Condition:
     """Return a newer active condition, keeping what an alarm never loses while it lives.
 
     Certainty, corroboration and scope only grow; a priority 1 stays until it was
-    acknowledged, so that a short peak cannot pass unseen.
+    acknowledged, so that a short peak cannot pass unseen. A mobile station's highest
+    value stays with its place.
     """
     old = held.newest
     unseen = held.alarm.acked_by is None and held.alarm.condition.priority is Priority.P1
@@ -87,38 +89,78 @@ def merged(held: Held, condition: Condition) -> Condition:
         certainty=max(old.certainty, condition.certainty, key=_CERTAINTIES.index),
         scope=max(old.scope, condition.scope, key=_SCOPES.index),
         corroboration=corroboration,
-        facts={**condition.facts, **held.confirmation},
+        facts={**condition.facts, **_peak(old, condition), **held.confirmation},
     )
 
 
 def is_escalation(published: Condition, newest: Condition) -> bool:
-    """Return whether the change must sound again."""
+    """Return whether the change must sound again.
+
+    A wider scope alone is published without a sound: the station that widened it sounds,
+    and every alarm of the incident would sound again with it.
+    """
     return (
         newest.priority < published.priority
         or level_rank(newest) > level_rank(published)
         or _CERTAINTIES.index(newest.certainty) > _CERTAINTIES.index(published.certainty)
-        or _SCOPES.index(newest.scope) > _SCOPES.index(published.scope)
     )
 
 
 def is_worth_publishing(published: Condition, newest: Condition, policy: PublishPolicy) -> bool:
-    """Return whether level, value or place changed enough for a message."""
-    if (newest.priority, newest.level, newest.reason, newest.unit) != (
-        published.priority,
-        published.level,
-        published.reason,
-        published.unit,
-    ):
+    """Return whether level, value or place changed enough for a message.
+
+    A diagnostic alarm is worth a message when its value rises only.
+    """
+    if _said(newest) != _said(published) or bool(newest.missing) != bool(published.missing):
         return True
-    if newest.missing != published.missing and bool(newest.missing) != bool(published.missing):
-        return True
+    if newest.priority is Priority.D:
+        return is_new_peak(published, newest, policy)
     return _value_moved(published, newest, policy) or _place_moved(published, newest, policy)
+
+
+def publish_interval_s(published: Condition, newest: Condition, policy: PublishPolicy) -> float:
+    """Return how far apart two messages about a change that is no escalation are.
+
+    A mobile station moves, and its value with it, whatever happens: below priority 1 only
+    another level or a new highest value is told at once.
+    """
+    on_the_move = newest.place is not None and newest.priority is not Priority.P1
+    told_at_once = _said(newest) != _said(published) or is_new_peak(published, newest, policy)
+    return policy.mobile_interval_s if on_the_move and not told_at_once else policy.interval_s
+
+
+def is_new_peak(published: Condition, newest: Condition, policy: PublishPolicy) -> bool:
+    """Return whether the value, or a mobile station's highest one, rose enough for a message."""
+    before, now = _highest(published), _highest(newest)
+    if before is None or now is None:
+        return now is not before
+    return now > before + policy.value_fraction * abs(before)
 
 
 def level_rank(condition: Condition) -> int:
     """Return the severity of the level within its alarm."""
     rank = condition.facts.get("level_rank", 0)
     return rank if isinstance(rank, int) else 0
+
+
+def _said(condition: Condition) -> tuple[object, ...]:
+    return (condition.priority, condition.level, condition.reason, condition.unit, condition.scope)
+
+
+def _highest(condition: Condition) -> float | None:
+    peak = condition.facts.get("peak")
+    return float(peak) if isinstance(peak, int | float) else condition.value
+
+
+def _peak(old: Condition, newest: Condition) -> dict[str, str | int | float | bool]:
+    """Return the highest value of a mobile station so far and where it was measured."""
+    if newest.place is None or newest.value is None:
+        return {key: old.facts[key] for key in _PEAK if key in old.facts}
+    highest = old.facts.get("peak")
+    if isinstance(highest, int | float) and old.unit == newest.unit and highest >= newest.value:
+        return {key: old.facts[key] for key in _PEAK if key in old.facts}
+    lat, lon, _ = newest.place
+    return dict(zip(_PEAK, (newest.value, lat, lon), strict=True))
 
 
 def _value_moved(published: Condition, newest: Condition, policy: PublishPolicy) -> bool:
@@ -133,4 +175,7 @@ def _place_moved(published: Condition, newest: Condition, policy: PublishPolicy)
     error_m = newest.facts.get("accuracy_m", policy.place_error_m)
     if not isinstance(error_m, int | float):
         error_m = policy.place_error_m
-    return distance_m(published.place[:2], newest.place[:2]) > 0.5 * error_m
+    least_m = 0.5 * error_m
+    if newest.priority is not Priority.P1:
+        least_m = max(least_m, policy.mobile_distance_m)
+    return distance_m(published.place[:2], newest.place[:2]) > least_m

@@ -20,8 +20,9 @@ class Violation(NamedTuple):
 
 
 # Below detection is "below 0.05 ppm": a zero that is a whole number by itself says more
-# than an instrument can. Times, ids and decimals contain zeros that are not bare.
-_BARE_ZERO = r"(?<![\w.,:])[-−+]?0(?:[.,]0+)?(?![\w:]|[.,]\d)"
+# than an instrument can. Times, ids and decimals contain zeros that are not bare, and a
+# temperature or an angle of zero is a place on its scale.
+_BARE_ZERO = r"(?<![\w.,:])[-−+]?0(?:[.,]0+)?(?![\w:]|[.,]\d|\s*°|\s*dBm)"
 
 _BANNED: Mapping[str, tuple[str, ...]] = {
     "en": (

@@ -36,6 +36,7 @@ from cbrn_gateway.alarms.held import (
     is_escalation,
     is_worth_publishing,
     merged,
+    publish_interval_s,
 )
 from cbrn_gateway.alarms.incidents import Incident, IncidentBook
 from cbrn_gateway.alarms.orders import OrderMemory, Outcome, judge
@@ -239,10 +240,12 @@ class AlarmMachine:
 
     def _update(self, held: Held, now_us: int) -> list[Alarm]:
         """Publish a change of value, place or a lower level, at most every few seconds."""
-        if not is_worth_publishing(held.alarm.condition, held.newest, self._policy.publish):
+        published, rules = held.alarm.condition, self._policy.publish
+        if not is_worth_publishing(published, held.newest, rules):
             held.deferred_us = None
             return []
-        due_us = held.alarm.changed_us + seconds_to_us(self._policy.publish.interval_s)
+        interval_s = publish_interval_s(published, held.newest, rules)
+        due_us = held.alarm.changed_us + seconds_to_us(interval_s)
         if now_us >= due_us:
             return [self._publish(held, now_us)]
         if held.deferred_us != due_us:

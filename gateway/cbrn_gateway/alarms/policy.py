@@ -11,6 +11,7 @@ import msgspec
 from cbrn_core.agents import AGENTS, Limit, aegl_10_min, extreme_limit, priority_1_limit
 from cbrn_core.alarm import Priority
 from cbrn_core.errors import ConfigError, Problem
+from cbrn_gateway.alarms.signatures import Signature
 
 BUILT_IN = "default-1"
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -109,6 +110,9 @@ class TechnicalPolicy(Table, frozen=True):
     spike: Rank
     not_in_service: Rank
     altitude: Rank
+    link_down: Rank
+    delivery_refused: Rank
+    store_failed: Rank
 
 
 class CorroborationPolicy(Table, frozen=True):
@@ -129,6 +133,8 @@ class PublishPolicy(Table, frozen=True):
     value_fraction: Fraction
     interval_s: Positive
     place_error_m: Positive
+    mobile_interval_s: Positive = 60.0
+    mobile_distance_m: Positive = 100.0
 
 
 class LifePolicy(Table, frozen=True):
@@ -171,6 +177,7 @@ class Policy(Table, frozen=True):
     life: LifePolicy
     chosen_jurisdiction: str = "default"
     overrides: dict[str, Override] = {}
+    signed: tuple[Signature, ...] = ()
 
     @property
     def jurisdiction(self) -> Jurisdiction:

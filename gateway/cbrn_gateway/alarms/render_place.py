@@ -1,6 +1,6 @@
 """Geometry of an alert: where it was measured, never null, never the estimated source."""
 
-from cbrn_core.alarm import Condition, Scope
+from cbrn_core.alarm import Condition
 from cbrn_core.place import Zone
 from cbrn_core.site_model import SiteModel
 from cbrn_gateway.wire import (
@@ -19,30 +19,36 @@ _LEAST_RING = 4
 
 
 def alert_geometry(condition: Condition, model: SiteModel) -> Geometry:
-    """Return station point → zone polygon → site (all zones, else all stations).
+    """Return the stations that take part → zone polygon → site (all zones, else all stations).
 
-    A network alarm without a station is drawn as its zone. Where nothing has a place (a
-    site of mobile stations that never had a fix) the collection is empty.
+    The alarm's own station comes first, then those of its evidence; a station that saw
+    nothing is never drawn. Where nothing has a place (a site of mobile stations that
+    never had a fix) the collection is empty.
     """
     candidates = (_measured_at(condition, model), _zone(condition, model))
     return next((found for found in candidates if found is not None), None) or _site(model)
 
 
-def _measured_at(condition: Condition, model: SiteModel) -> Point | None:
+def _measured_at(condition: Condition, model: SiteModel) -> Point | MultiPoint | None:
+    points: list[LonLat] = []
     if condition.place is not None:
         lat, lon, _ = condition.place
-        return Point(_lon_lat(lon, lat))
-    station = model.stations.get(condition.station or "")
-    if station is None or station.position is None or condition.scope is Scope.SITE:
+        points.append(_lon_lat(lon, lat))
+    own = () if condition.place is not None else (condition.station,)
+    for name in dict.fromkeys((*own, *(item.station for item in condition.evidence))):
+        station = model.stations.get(name or "")
+        if station is not None and station.position is not None:
+            points.append(_lon_lat(station.position.lon, station.position.lat))
+    if not points:
         return None
-    return Point(_lon_lat(station.position.lon, station.position.lat))
+    return Point(points[0]) if len(points) == 1 else MultiPoint(tuple(points))
 
 
 def _zone(condition: Condition, model: SiteModel) -> Polygon | None:
     station = model.stations.get(condition.station or "")
     name = condition.zone or (None if station is None else station.zone)
     zone = model.zones.get(name or "")
-    if zone is None or condition.scope is Scope.SITE or not _has_area(zone):
+    if zone is None or not _has_area(zone):
         return None
     return Polygon((_ring(zone),))
 

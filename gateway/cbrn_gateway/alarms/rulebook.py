@@ -8,6 +8,8 @@ import heapq
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from cbrn_core.alarm import (
     Alarm,
     AlarmKey,
@@ -28,10 +30,14 @@ from cbrn_core.units import Unit, UnitError, convert
 from cbrn_gateway.alarms.corroboration import Corroborator, WindBook
 from cbrn_gateway.alarms.policy import Policy, priority
 from cbrn_gateway.alarms.rules.cases import CaseBook
-from cbrn_gateway.alarms.rules.chemical import ChemicalRule
+from cbrn_gateway.alarms.rules.chemical import ChemicalMemory, ChemicalRule
 from cbrn_gateway.alarms.rules.chemical_levels import InactiveLevel
 from cbrn_gateway.alarms.rules.instrument import InstrumentRule
-from cbrn_gateway.alarms.rules.radiation import RadiationBackground, RadiationRule
+from cbrn_gateway.alarms.rules.radiation import (
+    RadiationBackground,
+    RadiationMemory,
+    RadiationRule,
+)
 from cbrn_gateway.alarms.rules.technical import TechnicalRule
 from cbrn_gateway.alarms.rules.watched import Watched
 
@@ -53,6 +59,13 @@ class _Rules(NamedTuple):
     wind: bool
 
 
+class RulesMemory(msgspec.Struct, frozen=True):
+    """What rules know of their channels, by "station/channel"."""
+
+    chemical: dict[str, ChemicalMemory]
+    radiation: dict[str, RadiationMemory]
+
+
 class RuleBook:
     """The rules of one site under one policy; state survives by `adopt`, not by itself."""
 
@@ -68,6 +81,7 @@ class RuleBook:
             for channel in model.channels.values()
         }
         self._deadlines: list[tuple[int, ChannelKey]] = []
+        self._lone: list[ChannelKey] = []
         self._ignored_marks = 0
         self._service_said = model.site.in_service
 
@@ -115,6 +129,7 @@ class RuleBook:
         spoken = chemical.on_estimate(estimate, now_us)
         if chemical.deadline_us is not None and chemical.deadline_us != before_us:
             heapq.heappush(self._deadlines, (chemical.deadline_us, watched.channel.key))
+            self._lone.append(watched.channel.key)
         return answer + spoken if answer else spoken
 
     def on_radiation(
@@ -149,7 +164,8 @@ class RuleBook:
         silent_s = 0.0 if last_us is None else (now_us - last_us) / US_PER_S
         held: list[Condition] = []
         if self._cases.has_any(rules.watched):
-            missing = f"{rules.watched.place_name}: no reading for {silent_s:.0f} s"
+            since = f" for {silent_s:.0f} s" if silent_s >= 1 else ""
+            missing = f"{rules.watched.place_name}: no reading{since}"
             for rule in (rules.chemical, rules.radiation):
                 if rule is not None:
                     rule.interrupt()
@@ -188,6 +204,31 @@ class RuleBook:
                 return due_us
             heapq.heappop(self._deadlines)
         return None
+
+    def lone_samples(self) -> list[ChannelKey]:
+        """Return, once, the channels where a first extreme sample waits for its second."""
+        lone, self._lone = self._lone, []
+        return lone
+
+    def memory(self) -> RulesMemory:
+        """Return what the rules have learnt and added up; open alarms come by `adopt`."""
+        rules = self._rules.values()
+        return RulesMemory(
+            {r.watched.place_name: r.chemical.memory() for r in rules if r.chemical},
+            {r.watched.place_name: r.radiation.memory() for r in rules if r.radiation},
+        )
+
+    def recall(self, memory: RulesMemory) -> None:
+        """Go on from a memory made under the same configuration."""
+        for key, rules in self._rules.items():
+            chemical = memory.chemical.get(rules.watched.place_name)
+            if rules.chemical is not None and chemical is not None:
+                rules.chemical.recall(chemical)
+                if rules.chemical.deadline_us is not None:
+                    heapq.heappush(self._deadlines, (rules.chemical.deadline_us, key))
+            radiation = memory.radiation.get(rules.watched.place_name)
+            if rules.radiation is not None and radiation is not None:
+                rules.radiation.recall(radiation)
 
     def adopt(self, alarms: Iterable[Alarm]) -> None:
         """Take up open alarms after a restart or a new configuration.

@@ -12,6 +12,7 @@ condition; all are optional and unknown ones are ignored:
 ``declared``           a declared benign explanation, with its end and place
 ``limit_unsigned``     overrides what the agents table says about the signature
 ``normal_ratio``       multiple of the station's background
+``peak``, ``peak_lat``, ``peak_lon``  highest value of a mobile station, and its place
 ``background_commissioned``  False adds a note
 ``moving``             the rise moves across stations
 ``detection_class``, ``bars``       of a class detector
@@ -131,6 +132,7 @@ def _active(story: Story) -> list[str]:
             story.also_explained(),
             story.single_sensor(),
             story.shown_beside(),
+            story.highest(),
             story.say(Phrase.PLACE),
             _certainty(story),
         ]
@@ -147,7 +149,8 @@ def _returned(story: Story) -> list[str]:
 def _returned_phrase(story: Story) -> Phrase:
     if not speaks_of_hazard(story.alarm):
         return Phrase.RETURNED_TECHNICAL
-    if story.condition.hazard == Hazard.RADIOLOGICAL:
+    explained = story.condition.reason is Reason.EXPLAINED_BY_ALTITUDE
+    if story.condition.hazard == Hazard.RADIOLOGICAL and not explained:
         return Phrase.RETURNED_RADIATION
     return Phrase.RETURNED_HAZARD
 

@@ -20,10 +20,15 @@ _SYMBOLS: dict[str, str] = {
     Unit.DEG_C: "°C",
     Unit.NONE: "",
 }
+_SCALES: frozenset[str] = frozenset({Unit.DEG_C, Unit.DEG, Unit.DBM})
+"""Units in which nothing is a place on a scale like any other."""
+
 _IN_MSV_FROM_USV = 1000.0
 _NEGLIGIBLE_SIGMA = 1e-3
 _LOD_SIGMAS = 3.0
 _FIGURE_DIGITS = 4
+_LEAST_WRITTEN = 1e-6
+"""In any unit; a float of the wire may be smaller than anything that is measured."""
 
 
 def amount_text(
@@ -34,19 +39,18 @@ def amount_text(
     sigma: float | None = None,
     lod: float | None = None,
     over_range: bool = False,
-    is_hazard: bool = True,
 ) -> str:
     """Return `3.1 ± 0.6 ppm`, `below 0.05 ppm` or `≥ 300 ppm (over range)`.
 
-    `value`, `sigma` and `lod` are in `unit`. Without `is_hazard` (temperature, tilt …) a
-    value may be negative or nothing.
+    `value`, `sigma` and `lod` are in `unit`. Only a temperature, an angle or a level in
+    decibels may be negative or nothing.
     """
     if value is None or not isfinite(value):
         return words.phrases[Phrase.NO_VALUE]
-    if over_range:
+    if over_range and value > 0:
         limit = figure_text(value, unit, words)
         return words.phrases[Phrase.OVER_RANGE].format(limit=limit)
-    if is_hazard and is_below(value, sigma, lod):
+    if unit not in _SCALES and is_below(value, sigma, lod):
         return _below(sigma, lod, unit, words)
     return with_unit(value, unit, words, sigma=sigma)
 
@@ -56,9 +60,12 @@ def with_unit(
 ) -> str:
     """Return a measured number, in the language's spelling, with its unit."""
     value, sigma, unit = _scaled(value, sigma, unit)
+    value = value if abs(value) >= _LEAST_WRITTEN else 0.0
     if sigma is None or not isfinite(sigma) or sigma < _NEGLIGIBLE_SIGMA * abs(value):
         return _joined(significant(value), unit, words)
-    return _joined(value_with_sigma(value, sigma), unit, words)
+    spread = value_with_sigma(value, sigma)
+    is_zero = float(spread.partition(" ")[0]) == 0
+    return _joined(significant(value) if is_zero else spread, unit, words)
 
 
 def figure_text(value: float, unit: str | None, words: Catalogue) -> str:
@@ -86,6 +93,11 @@ def duration_text(seconds: float) -> str:
     return f"{seconds / 3600:.0f} h"
 
 
+def is_written(value: float) -> bool:
+    """Return whether an amount is large enough to be written as a number."""
+    return abs(value) >= _LEAST_WRITTEN
+
+
 def distance_text(distance_m: float) -> str:
     """Return a distance in whole metres."""
     return f"{distance_m:.0f} m"
@@ -98,7 +110,7 @@ def spelt(number: str, words: Catalogue) -> str:
 
 def is_below(value: float, sigma: float | None, lod: float | None) -> bool:
     """Return whether a concentration is too small to be written as a number."""
-    if value <= 0 or (lod is not None and value < lod):
+    if value < _LEAST_WRITTEN or (lod is not None and value < lod):
         return True
     if sigma is None or not isfinite(sigma) or sigma <= 0:
         return False

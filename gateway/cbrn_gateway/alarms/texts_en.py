@@ -5,10 +5,11 @@ from cbrn_core.reading import DetectionClass
 from cbrn_gateway.alarms.texts_types import Catalogue, Phrase
 
 _WHAT = {
-    Reason.LEVEL: "{where} reads as {agent} {amount}{trend}; above the {level}.",
-    Reason.EXTREME_LEVEL: "EXTREME: {where} reads as {agent} {amount}{trend}; above the {level}.",
+    Reason.LEVEL: "{where} reads as {agent} {amount}{trend}; {above} the {level}.",
+    Reason.EXTREME_LEVEL: "EXTREME: {where} reads as {agent} {amount}{trend}; {above} the {level}.",
     Reason.NOTICE_LEVEL: (
-        "{where} reads as {agent} {amount}{trend}; above {level_short} concentration ({setpoint})."
+        "{where} reads as {agent} {amount}{trend}; "
+        "{above} {level_short} concentration ({setpoint})."
     ),
     Reason.EXPOSURE_EXCEEDED: "{level} at {where}: {agent}, {basis} {amount}{trend}.",
     Reason.INDICATIVE_LEVEL: (
@@ -24,13 +25,13 @@ _WHAT = {
     ),
     Reason.RADIATION_ELEVATED: "{agent} at {where} {amount}{ratio}. {near_source}",
     Reason.RADIATION_BOUNDARY: (
-        "{agent} at {where} {amount}{ratio}; above the {level}. {near_source}"
+        "{agent} at {where} {amount}{ratio}; {above} the {level}. {near_source}"
     ),
     Reason.RADIATION_HOT: (
-        "HOT ZONE: {agent} at {where} {amount}{ratio}; above the {level}. {near_source}"
+        "HOT ZONE: {agent} at {where} {amount}{ratio}; {above} the {level}. {near_source}"
     ),
     Reason.RADIATION_TURN_BACK: (
-        "TURN BACK: {agent} at {where} {amount}{ratio}; above the {level}. {near_source}"
+        "TURN BACK: {agent} at {where} {amount}{ratio}; {above} the {level}. {near_source}"
     ),
     Reason.EXPLAINED_BY_ALTITUDE: "{agent} at {where} {amount}{ratio}; explained by altitude.",
     Reason.STALE: (
@@ -53,15 +54,19 @@ _WHAT = {
     Reason.LINK_DOWN: "{where}: no contact{detail}; the last known state may be wrong.",
     Reason.DELIVERY_REFUSED: "{where}: a receiver refused an alert{detail}; it is not delivered.",
     Reason.STORE_FAILED: (
-        "{where}: the store cannot write{detail}; alerts are sent from memory until it can."
+        "{where}: the store cannot write{detail}; what comes in waits in memory, alarms still rise."
     ),
     Reason.MOVED: "{where}: fixed station {moved} from its place; readings not trusted.",
 }
 
 _BRIEF = {
-    Reason.LEVEL: "{where} reads as {agent}, {spoken}{trend}, above {level_short}.",
-    Reason.EXTREME_LEVEL: "EXTREME. {where} reads as {agent}, {spoken}{trend}, over {level_short}.",
-    Reason.NOTICE_LEVEL: "Notice. {where} reads as {agent}, {spoken}{trend}, over {level_short}.",
+    Reason.LEVEL: "{where} reads as {agent}, {spoken}{trend}, {above} {level_short}.",
+    Reason.EXTREME_LEVEL: (
+        "EXTREME. {where} reads as {agent}, {spoken}{trend}, {above} {level_short}."
+    ),
+    Reason.NOTICE_LEVEL: (
+        "Notice. {where} reads as {agent}, {spoken}{trend}, {above} {level_short}."
+    ),
     Reason.EXPOSURE_EXCEEDED: "{where}: {level}, {agent}, {spoken}.",
     Reason.INDICATIVE_LEVEL: (
         "{where}, indicative sensor, reads as {agent}, {spoken}{trend}. Treat as real, verify."
@@ -83,7 +88,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} is not in service; alarms still rise.",
     Reason.LINK_DOWN: "{where}: no contact, last known state may be wrong.",
     Reason.DELIVERY_REFUSED: "{where}: an alert was refused by its receiver.",
-    Reason.STORE_FAILED: "{where}: the store cannot write; alerts are sent from memory.",
+    Reason.STORE_FAILED: "{where}: the store cannot write; alarms still rise.",
     Reason.MOVED: "{where}: station moved {moved}, readings not trusted.",
 }
 
@@ -109,7 +114,12 @@ _PHRASES = {
     Phrase.NO_VALUE: "no value",
     Phrase.RISING: " and rising",
     Phrase.FALLING: " and falling",
+    Phrase.ABOVE: "above",
+    Phrase.WAS_ABOVE: "has been above",
+    Phrase.HIGHEST: "Highest so far {peak}{at}.",
+    Phrase.UNUSUAL: "what is unusual for this station",
     Phrase.SHOWN: "Instrument shows {shown}; expected final value {amount}.",
+    Phrase.SHOWN_COUNTED: "Instrument shows {shown} now; averaged {amount}.",
     Phrase.ONE_AND_ONE: "One station, one technology.",
     Phrase.COUNTS: "{stations}, {technologies}.",
     Phrase.COUNTS_OF: "{over} of {watching} stations, {technologies}.",

@@ -6,7 +6,15 @@ from math import isfinite
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cbrn_core.agents import AGENTS, limit
-from cbrn_core.alarm import Alarm, Certainty, Condition, Corroboration, Reason, Scope
+from cbrn_core.alarm import (
+    Alarm,
+    Certainty,
+    Condition,
+    Corroboration,
+    Priority,
+    Reason,
+    Scope,
+)
 from cbrn_core.channel import Channel
 from cbrn_core.place import Site
 from cbrn_core.quantities import Hazard
@@ -19,6 +27,7 @@ from cbrn_gateway.alarms.texts_amounts import (
     duration_text,
     figure_text,
     is_below,
+    is_written,
     signed,
     spelt,
 )
@@ -32,6 +41,7 @@ RADIATION_DISTANCE_SOURCE = "IAEA EPR-First Responders 2006"
 
 _LISTED_STATIONS = 6
 _RADIO_WORD = 28
+_LEAST_SPOKEN_S = 0.01
 _FIGURE = re.compile(r"AEGL-[123]|ERPG-[123]|IDLH")
 
 
@@ -122,7 +132,8 @@ class Story:
         condition = self.condition
         alone = condition.corroboration is Corroboration.SINGLE
         possible = condition.certainty is Certainty.POSSIBLE
-        if alone and possible and condition.scope is Scope.STATION:
+        explained = condition.priority is Priority.D
+        if alone and possible and not explained and condition.scope is Scope.STATION:
             return self.say(Phrase.SINGLE_SENSOR)
         return ""
 
@@ -133,7 +144,20 @@ class Story:
             return ""
         if self._fields["shown"] == self._fields["spoken"]:
             return ""
-        return self.say(Phrase.SHOWN)
+        counted = self.condition.hazard == Hazard.RADIOLOGICAL
+        return self.say(Phrase.SHOWN_COUNTED if counted else Phrase.SHOWN)
+
+    def highest(self) -> str:
+        """Return where a mobile station has been and its highest value, where that is past."""
+        peak, value = self.fact_number("peak"), self.condition.value
+        if peak is None or value is None or peak <= value:
+            return ""
+        words = self.words
+        lat, lon = self.fact_number("peak_lat"), self.fact_number("peak_lon")
+        place = "" if lat is None or lon is None else f" ({lat:.5f}°, {lon:.5f}°)"
+        return self.say(
+            Phrase.HIGHEST, peak=amount_text(peak, self.condition.unit, words), at=place
+        )
 
     def limit_is_unsigned(self) -> bool:
         """Return whether the figure behind the level still lacks the city's signature."""
@@ -175,7 +199,7 @@ class Story:
 
     def _setpoint(self) -> str:
         setpoint = self.condition.setpoint
-        if setpoint is None or not isfinite(setpoint):
+        if setpoint is None or not isfinite(setpoint) or not is_written(setpoint):
             return "–"
         return figure_text(setpoint, self.condition.unit, self.words)
 
@@ -187,7 +211,6 @@ class Story:
             shown_value = condition.value
         value = shown_value if over_range else condition.value
         lod = self._lod()
-        is_hazard = condition.hazard != Hazard.TECHNICAL
         sigma = condition.sigma
 
         def written(number: float | None, spread: float | None = None) -> str:
@@ -198,7 +221,6 @@ class Story:
                 sigma=spread,
                 lod=lod,
                 over_range=over_range,
-                is_hazard=is_hazard,
             )
 
         return {
@@ -208,6 +230,7 @@ class Story:
             "trend": "" if over_range else self._trend(),
             "ratio": self._ratio(),
             "over_range": "≥" if over_range else "",
+            "above": words.phrases[Phrase.WAS_ABOVE if self._is_below_setpoint() else Phrase.ABOVE],
         }
 
     def _levels(self, setpoint: str) -> dict[str, str]:
@@ -216,8 +239,10 @@ class Story:
         short = raw.replace(" concentration", "").replace("(momentary)", "")
         short = re.sub(r"\s*10-min", "", short)
         limit_words = raw.removesuffix(" exceeded")
+        if self.condition.reason is Reason.EXPLAINED_BY_ALTITUDE:
+            limit_words = self.words.phrases[Phrase.UNUSUAL]
         if not _FIGURE.search(raw) and self.condition.setpoint is not None:
-            limit_words = setpoint if raw == setpoint else f"{limit_words} ({setpoint})"
+            limit_words = setpoint if raw == setpoint else _with_figure(limit_words, setpoint)
         return {
             "level": self._translated(level),
             "level_short": clipped(self._translated(short), self._word_length),
@@ -231,11 +256,13 @@ class Story:
         phrases = words.phrases
         return {
             "detail": self._detail(),
-            "silent": ""
-            if silent_s is None
-            else phrases[Phrase.FOR].format(duration=spelt(duration_text(silent_s), words)),
+            "silent": phrases[Phrase.FOR].format(duration=spelt(duration_text(silent_s), words))
+            if silent_s is not None and silent_s >= _LEAST_SPOKEN_S
+            else "",
             "jump": self._jump(),
-            "moved": phrases[Phrase.MOVED_UNKNOWN] if moved_m is None else distance_text(moved_m),
+            "moved": distance_text(moved_m)
+            if moved_m is not None and moved_m >= 1
+            else phrases[Phrase.MOVED_UNKNOWN],
             "bars": "" if not bars else phrases[Phrase.BARS].format(bars=f"{bars:.0f}"),
         }
 
@@ -252,15 +279,18 @@ class Story:
 
     def _where(self) -> str:
         condition = self.condition
-        if condition.station is not None and condition.scope is not Scope.SITE:
+        if condition.station is not None:
             return condition.station
         zone = self.model.zones.get(condition.zone or "")
         if zone is not None:
             return zone.name
-        return condition.station or self.site.name
+        return self.site.name
 
     def _place(self) -> str:
+        """Return where it was measured: all stations that take part, a single one by name."""
         where = self._where()
+        if self._station_count > 1:
+            return self._stations()
         station = self.model.stations.get(where)
         if station is None or station.name in {"", where}:
             return where
@@ -326,6 +356,13 @@ class Story:
         except (UnitError, ValueError):
             return None
 
+    def _is_below_setpoint(self) -> bool:
+        """Return whether the level only holds because it has not cleared yet."""
+        value, setpoint = self.condition.value, self.condition.setpoint
+        if value is None or setpoint is None or self._is_over_range():
+            return False
+        return value < setpoint
+
     def _trend(self) -> str:
         trend, value = self.condition.trend_per_min, self.condition.value
         if trend is None or value is None or not isfinite(trend) or not isfinite(value):
@@ -354,16 +391,17 @@ class Story:
         code, detail = self.condition.facts.get("fault_code"), self.fact_word("detail")
         if self.condition.reason is Reason.NOT_IN_SERVICE:
             detail = detail or self.not_in_service_reason()
-        parts = [str(code)] if isinstance(code, int | str) and not isinstance(code, bool) else []
+        has_code = isinstance(code, int | str) and not isinstance(code, bool)
+        parts = [str(code)] if has_code and str(code) != "0" else []
         parts += [detail] if detail else []
         return f" ({': '.join(parts)})" if parts else ""
 
     def _jump(self) -> str:
         jump, jump_s = self.fact_number("jump"), self.fact_number("jump_s")
-        if jump is None:
+        if jump is None or not is_written(jump):
             return self.words.phrases[Phrase.SUDDENLY]
         change = signed(jump, self.condition.unit, self.words)
-        if jump_s is None:
+        if jump_s is None or jump_s < _LEAST_SPOKEN_S:
             return change
         duration = spelt(duration_text(jump_s), self.words)
         return self.words.phrases[Phrase.JUMP].format(change=change, duration=duration)
@@ -375,3 +413,9 @@ class Story:
 
     def _short(self, text: str) -> str:
         return clipped(text, self._word_length)
+
+
+def _with_figure(limit: str, figure: str) -> str:
+    if limit.endswith(")"):
+        return f"{limit[:-1]}: {figure})"
+    return f"{limit} ({figure})"

@@ -5,10 +5,10 @@ from cbrn_core.reading import DetectionClass
 from cbrn_gateway.alarms.texts_types import Catalogue, Phrase
 
 _WHAT = {
-    Reason.LEVEL: "{where} legge come {agent} {amount}{trend}; oltre {level}.",
-    Reason.EXTREME_LEVEL: "ESTREMO: {where} legge come {agent} {amount}{trend}; oltre {level}.",
+    Reason.LEVEL: "{where} legge come {agent} {amount}{trend}; {above} {level}.",
+    Reason.EXTREME_LEVEL: "ESTREMO: {where} legge come {agent} {amount}{trend}; {above} {level}.",
     Reason.NOTICE_LEVEL: (
-        "{where} legge come {agent} {amount}{trend}; oltre {level_short} ({setpoint})."
+        "{where} legge come {agent} {amount}{trend}; {above} {level_short} ({setpoint})."
     ),
     Reason.EXPOSURE_EXCEEDED: "{level} presso {where}: {agent}, {basis} {amount}{trend}.",
     Reason.INDICATIVE_LEVEL: (
@@ -24,13 +24,13 @@ _WHAT = {
     ),
     Reason.RADIATION_ELEVATED: "{agent} presso {where} {amount}{ratio}. {near_source}",
     Reason.RADIATION_BOUNDARY: (
-        "{agent} presso {where} {amount}{ratio}; oltre {level}. {near_source}"
+        "{agent} presso {where} {amount}{ratio}; {above} {level}. {near_source}"
     ),
     Reason.RADIATION_HOT: (
-        "ZONA CALDA: {agent} presso {where} {amount}{ratio}; oltre {level}. {near_source}"
+        "ZONA CALDA: {agent} presso {where} {amount}{ratio}; {above} {level}. {near_source}"
     ),
     Reason.RADIATION_TURN_BACK: (
-        "TORNARE INDIETRO: {agent} presso {where} {amount}{ratio}; oltre {level}. {near_source}"
+        "TORNARE INDIETRO: {agent} presso {where} {amount}{ratio}; {above} {level}. {near_source}"
     ),
     Reason.EXPLAINED_BY_ALTITUDE: "{agent} presso {where} {amount}{ratio}; spiegato dalla quota.",
     Reason.STALE: (
@@ -57,7 +57,8 @@ _WHAT = {
         "{where}: un destinatario ha rifiutato un avviso{detail}; non è consegnato."
     ),
     Reason.STORE_FAILED: (
-        "{where}: l'archivio non scrive{detail}; gli avvisi partono dalla memoria intanto."
+        "{where}: l'archivio non scrive{detail}; i dati attendono in memoria, "
+        "gli allarmi continuano."
     ),
     Reason.MOVED: (
         "{where}: stazione fissa a {moved} dal suo posto; le letture non sono affidabili."
@@ -65,9 +66,11 @@ _WHAT = {
 }
 
 _BRIEF = {
-    Reason.LEVEL: "{where} legge come {agent}, {spoken}{trend}, oltre {level_short}.",
-    Reason.EXTREME_LEVEL: "ESTREMO. {where} legge {agent}, {spoken}{trend}, oltre {level_short}.",
-    Reason.NOTICE_LEVEL: "Nota. {where} legge come {agent}, {spoken}{trend}, oltre {level_short}.",
+    Reason.LEVEL: "{where} legge come {agent}, {spoken}{trend}, {above} {level_short}.",
+    Reason.EXTREME_LEVEL: "ESTREMO. {where} legge {agent}, {spoken}{trend}, {above} {level_short}.",
+    Reason.NOTICE_LEVEL: (
+        "Nota. {where} legge come {agent}, {spoken}{trend}, {above} {level_short}."
+    ),
     Reason.EXPOSURE_EXCEEDED: "{where}: {level}, {agent}, {spoken}.",
     Reason.INDICATIVE_LEVEL: (
         "{where}, sensore indicativo, legge come {agent}, {spoken}{trend}. Trattare come reale."
@@ -89,7 +92,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} non è in servizio; gli allarmi scattano comunque.",
     Reason.LINK_DOWN: "{where}: nessun contatto, l'ultimo stato noto può essere errato.",
     Reason.DELIVERY_REFUSED: "{where}: un avviso è stato rifiutato dal destinatario.",
-    Reason.STORE_FAILED: "{where}: l'archivio non scrive; gli avvisi partono dalla memoria.",
+    Reason.STORE_FAILED: "{where}: l'archivio non scrive; gli allarmi continuano.",
     Reason.MOVED: "{where}: stazione spostata, {moved}; letture non affidabili.",
 }
 
@@ -115,7 +118,12 @@ _PHRASES = {
     Phrase.NO_VALUE: "nessun valore",
     Phrase.RISING: " e in aumento",
     Phrase.FALLING: " e in calo",
+    Phrase.ABOVE: "oltre",
+    Phrase.WAS_ABOVE: "è stato oltre",
+    Phrase.HIGHEST: "Massimo finora {peak}{at}.",
+    Phrase.UNUSUAL: "quanto è insolito per la stazione",
     Phrase.SHOWN: "Lo strumento indica {shown}; valore finale atteso {amount}.",
+    Phrase.SHOWN_COUNTED: "Lo strumento indica ora {shown}; in media {amount}.",
     Phrase.ONE_AND_ONE: "Una stazione, una tecnologia.",
     Phrase.COUNTS: "{stations}, {technologies}.",
     Phrase.COUNTS_OF: "{over} stazioni su {watching}, {technologies}.",

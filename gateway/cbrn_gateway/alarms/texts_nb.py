@@ -5,10 +5,12 @@ from cbrn_core.reading import DetectionClass
 from cbrn_gateway.alarms.texts_types import Catalogue, Phrase
 
 _WHAT = {
-    Reason.LEVEL: "{where} gir utslag som {agent} {amount}{trend}; over {level}.",
-    Reason.EXTREME_LEVEL: "EKSTREMT: {where} gir utslag som {agent} {amount}{trend}; over {level}.",
+    Reason.LEVEL: "{where} gir utslag som {agent} {amount}{trend}; {above} {level}.",
+    Reason.EXTREME_LEVEL: (
+        "EKSTREMT: {where} gir utslag som {agent} {amount}{trend}; {above} {level}."
+    ),
     Reason.NOTICE_LEVEL: (
-        "{where} gir utslag som {agent} {amount}{trend}; over {level_short} ({setpoint})."
+        "{where} gir utslag som {agent} {amount}{trend}; {above} {level_short} ({setpoint})."
     ),
     Reason.EXPOSURE_EXCEEDED: "{level} ved {where}: {agent}, {basis} {amount}{trend}.",
     Reason.INDICATIVE_LEVEL: (
@@ -23,12 +25,14 @@ _WHAT = {
         "{moving}{agent} ved {where} {amount}{ratio}; uvanlig for stasjonen, undersøk."
     ),
     Reason.RADIATION_ELEVATED: "{agent} ved {where} {amount}{ratio}. {near_source}",
-    Reason.RADIATION_BOUNDARY: "{agent} ved {where} {amount}{ratio}; over {level}. {near_source}",
+    Reason.RADIATION_BOUNDARY: (
+        "{agent} ved {where} {amount}{ratio}; {above} {level}. {near_source}"
+    ),
     Reason.RADIATION_HOT: (
-        "HET SONE: {agent} ved {where} {amount}{ratio}; over {level}. {near_source}"
+        "HET SONE: {agent} ved {where} {amount}{ratio}; {above} {level}. {near_source}"
     ),
     Reason.RADIATION_TURN_BACK: (
-        "SNU: {agent} ved {where} {amount}{ratio}; over {level}. {near_source}"
+        "SNU: {agent} ved {where} {amount}{ratio}; {above} {level}. {near_source}"
     ),
     Reason.EXPLAINED_BY_ALTITUDE: "{agent} ved {where} {amount}{ratio}; forklart av flyhøyde.",
     Reason.STALE: (
@@ -49,7 +53,8 @@ _WHAT = {
     Reason.LINK_DOWN: "{where}: ingen kontakt{detail}; siste kjente tilstand kan være feil.",
     Reason.DELIVERY_REFUSED: "{where}: en mottaker avviste et varsel{detail}; det er ikke levert.",
     Reason.STORE_FAILED: (
-        "{where}: lageret kan ikke skrive{detail}; varsler sendes fra minnet inntil det kan."
+        "{where}: lageret kan ikke skrive{detail}; det som kommer inn venter i minnet, "
+        "alarmer går fortsatt."
     ),
     Reason.MOVED: (
         "{where}: fast stasjon {moved} fra plassen sin; målingene er ikke til å stole på."
@@ -57,12 +62,12 @@ _WHAT = {
 }
 
 _BRIEF = {
-    Reason.LEVEL: "{where} gir utslag som {agent}, {spoken}{trend}, over {level_short}.",
+    Reason.LEVEL: "{where} gir utslag som {agent}, {spoken}{trend}, {above} {level_short}.",
     Reason.EXTREME_LEVEL: (
-        "EKSTREMT. {where} gir utslag som {agent}, {spoken}{trend}, over {level_short}."
+        "EKSTREMT. {where} gir utslag som {agent}, {spoken}{trend}, {above} {level_short}."
     ),
     Reason.NOTICE_LEVEL: (
-        "Melding. {where} gir utslag som {agent}, {spoken}{trend}, over {level_short}."
+        "Melding. {where} gir utslag som {agent}, {spoken}{trend}, {above} {level_short}."
     ),
     Reason.EXPOSURE_EXCEEDED: "{where}: {level}, {agent}, {spoken}.",
     Reason.INDICATIVE_LEVEL: (
@@ -85,7 +90,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} er ikke i drift; alarmer går likevel.",
     Reason.LINK_DOWN: "{where}: ingen kontakt, siste kjente tilstand kan være feil.",
     Reason.DELIVERY_REFUSED: "{where}: et varsel ble avvist av mottakeren.",
-    Reason.STORE_FAILED: "{where}: lageret kan ikke skrive; varsler sendes fra minnet.",
+    Reason.STORE_FAILED: "{where}: lageret kan ikke skrive; alarmer går fortsatt.",
     Reason.MOVED: "{where}: stasjonen er flyttet {moved}, målingene er ikke til å stole på.",
 }
 
@@ -111,7 +116,12 @@ _PHRASES = {
     Phrase.NO_VALUE: "ingen verdi",
     Phrase.RISING: " og stigende",
     Phrase.FALLING: " og synkende",
+    Phrase.ABOVE: "over",
+    Phrase.WAS_ABOVE: "har vært over",
+    Phrase.HIGHEST: "Høyest hittil {peak}{at}.",
+    Phrase.UNUSUAL: "det som er uvanlig for stasjonen",
     Phrase.SHOWN: "Instrumentet viser {shown}; forventet sluttverdi {amount}.",
+    Phrase.SHOWN_COUNTED: "Instrumentet viser {shown} nå; midlet {amount}.",
     Phrase.ONE_AND_ONE: "Én stasjon, én teknologi.",
     Phrase.COUNTS: "{stations}, {technologies}.",
     Phrase.COUNTS_OF: "{over} av {watching} stasjoner, {technologies}.",

@@ -8,7 +8,8 @@ _LOOSE_SPACE = re.compile(r"\s+(?=[:;,.])")
 def clipped(text: str | None, length: int) -> str:
     """Return text of others on one line, without quotation marks, at most `length` long."""
     line = " ".join((text or "").split())
-    line = "".join(c for c in line if c.isprintable() and c not in "“”")
+    if not line.isprintable() or "“" in line or "”" in line:
+        line = "".join(c for c in line if c.isprintable() and c not in "“”")
     if len(line) <= length:
         return line
     return line[: length - 1].rstrip() + "…"

@@ -1,6 +1,7 @@
 """Commands of `cbrn-gateway`: thin; each file is one command."""
 
 import importlib
+import os
 import sys
 
 import click
@@ -13,11 +14,14 @@ EXIT_PREREQUISITE = 3
 
 COMMANDS = {
     "demo": "a whole simulated square on this machine",
-    "run": "the daemon",
+    "init": "write a commented starter for a site",
     "check": "validate a site file without any input or output",
+    "run": "the daemon",
+    "alerts": "list, acknowledge, shelve, resolve, comment",
+    "record": "capture what the instruments say",
+    "replay": "the same pipeline in virtual time over a recording",
     "profiles": "list the instruments",
     "decode": "decode frames of an instrument",
-    "replay": "the same pipeline in virtual time over a recording",
     "verify": "check the journal's hash chain",
 }
 
@@ -58,7 +62,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; every error of ours becomes one clear message and its exit code."""
     try:
-        cli(standalone_mode=False)
+        code = _run()
+        sys.stdout.flush()
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
     except click.Abort:
@@ -69,13 +74,36 @@ def main() -> None:
     except CbrnError as error:
         _fail(error)
     except BrokenPipeError:
+        # what is still buffered has no reader: the interpreter must not complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
+    except OSError as error:
+        click.echo(f"cbrn-gateway: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+    else:
+        sys.exit(code if isinstance(code, int) else None)
+
+
+def _run() -> object:
+    """Run the chosen command; an error of one of its tasks comes out without its group."""
+    try:
+        return cli(standalone_mode=False)
+    except BaseExceptionGroup as group:
+        known = group.subgroup((CbrnError, OSError))
+        if known is None:
+            raise
+        raise _first(known) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _fail(error: CbrnError) -> None:
-    click.echo(
-        f"cbrn-gateway: {error}" if not isinstance(error, ConfigError) else str(error), err=True
-    )
+    told = str(error) if isinstance(error, ConfigError) else f"cbrn-gateway: {error}"
+    for line in told.splitlines():
+        # words of others may be quoted in it: none of them may steer this terminal
+        click.echo("".join(c if c.isprintable() else " " for c in line), err=True)
     if isinstance(error, ConfigError):
         sys.exit(EXIT_USAGE)
     sys.exit(EXIT_PREREQUISITE if isinstance(error, PrerequisiteMissing) else EXIT_FAILED)

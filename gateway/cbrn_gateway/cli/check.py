@@ -1,40 +1,48 @@
 """`check`: validate a site file; nothing is opened."""
 
 import sys
+from collections.abc import Sized
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
 
 from cbrn_core.errors import ConfigError, Problem
-from cbrn_gateway.cli.options import json_option, site_option
+from cbrn_gateway.cli import EXIT_USAGE
+from cbrn_gateway.cli.options import json_option, printable, site_option
 from cbrn_gateway.config.lint import Finding, lint
 from cbrn_gateway.config.load import load_site
-
-EXIT_USAGE = 2
 
 
 @click.command("check")
 @site_option
 @json_option
 def command(site_file: Path, *, as_json: bool) -> None:
-    """Validate a site file without input or output; exit 2 and `path: reason` per problem."""
+    """Validate a site file; exit 2 and one line `path: reason` for each problem.
+
+    No instrument, broker or database is opened. Warnings say what a valid file may still
+    hurt and how to mend it; they do not change the exit code.
+    """
     try:
         config = load_site(site_file)
     except ConfigError as error:
         _show([Finding(problem, error=True) for problem in error.problems], as_json=as_json)
         sys.exit(EXIT_USAGE)
-    findings = lint(config)
+    findings = lint(config, datetime.now(UTC).date())
     _show(findings, as_json=as_json)
     if any(finding.error for finding in findings):
         sys.exit(EXIT_USAGE)
     if not as_json:
         model = config.model
-        click.echo(
-            f"{site_file}: ok: {len(model.stations)} stations, {len(model.devices)} devices, "
-            f"{len(model.channels)} channels, policy {config.policy.id}, "
-            f"{len(findings)} warnings"
-        )
+        counted: dict[str, Sized] = {
+            "station": model.stations,
+            "device": model.devices,
+            "channel": model.channels,
+            "warning": findings,
+        }
+        told = [f"{len(of)} {what}{'' if len(of) == 1 else 's'}" for what, of in counted.items()]
+        click.echo(f"{site_file}: ok: policy {config.policy.id}, {', '.join(told)}")
 
 
 def _show(findings: list[Finding], *, as_json: bool) -> None:
@@ -48,6 +56,6 @@ def _show(findings: list[Finding], *, as_json: bool) -> None:
             }
             click.echo(msgspec.json.encode(line))
         elif finding.error:
-            click.echo(str(problem), err=True)
+            click.echo(printable(str(problem)), err=True)
         else:
-            click.echo(f"warning: {problem}", err=True)
+            click.echo(printable(f"warning: {problem}"), err=True)

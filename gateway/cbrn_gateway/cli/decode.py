@@ -10,8 +10,8 @@ import msgspec
 
 from cbrn_core.errors import ConfigError, Problem
 from cbrn_drivers.decode import decode_lines
+from cbrn_gateway.cli import EXIT_FAILED
 
-EXIT_FAILED = 1
 _HEX = re.compile(r"\s*([0-9a-fA-F]{2}\s*)+")
 
 

@@ -1,8 +1,13 @@
-"""Options that several commands share."""
+"""Options and ways of printing that several commands share."""
 
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 site_option = click.option(
     "-c",
@@ -13,3 +18,27 @@ site_option = click.option(
     help="The site file (TOML).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+def printable(text: str) -> str:
+    """Return one line without control characters: nobody's text may steer this terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; where standard output is no terminal, plainly, one row a line."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        _print_plainly([list(titles), *cells])
+        return
+    table = Table(*titles)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    Console(highlight=False).print(table)
+
+
+def _print_plainly(rows: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())

@@ -2,12 +2,10 @@
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from cbrn_drivers.catalogue import load_profile, profile_names
 from cbrn_drivers.profile import Profile
-from cbrn_gateway.cli.options import json_option
+from cbrn_gateway.cli.options import json_option, print_table
 
 
 @click.command("profiles")
@@ -26,37 +24,26 @@ def command(name: str | None, *, as_json: bool) -> None:
 
 
 def _show_list(profiles: list[Profile]) -> None:
-    table = Table("name", "instrument", "driver", "grade", "channels", "protocol known")
-    for profile in profiles:
-        channels = ", ".join(c.id for c in profile.channels)
-        table.add_row(
-            profile.name,
-            profile.title,
-            profile.driver,
-            profile.grade,
-            channels,
-            profile.confidence,
-        )
-    Console().print(table)
+    rows = [
+        (p.name, p.title, p.driver, p.grade, ", ".join(c.id for c in p.channels), p.confidence)
+        for p in profiles
+    ]
+    print_table(("name", "instrument", "driver", "grade", "channels", "protocol known"), rows)
 
 
 def _show_one(profile: Profile) -> None:
-    console = Console()
-    console.print(f"[bold]{profile.title}[/] ({profile.maker} {profile.model})", highlight=False)
-    console.print(f"driver {profile.driver}, grade {profile.grade}", highlight=False)
-    console.print(
-        f"document: {profile.document.title}, {profile.document.revision}", highlight=False
-    )
-    table = Table("channel", "quantity", "unit", "range", "detects from", "τ rise", "sources")
+    click.echo(f"{profile.title} ({profile.maker} {profile.model})")
+    click.echo(f"driver {profile.driver}, grade {profile.grade}, protocol {profile.confidence}")
+    click.echo(f"document: {profile.document.title}, {profile.document.revision}")
+    rows = []
     for channel in profile.channels:
         tau_rise_s, _ = channel.taus_s
-        table.add_row(
-            channel.id,
-            channel.quantity,
-            channel.unit,
-            "–" if channel.range is None else f"{channel.range[0]:g} … {channel.range[1]:g}",
-            "–" if channel.lod is None else f"{channel.lod:g}",
-            "–" if tau_rise_s is None else f"{tau_rise_s:.1f} s",
-            "; ".join(f"{field}: {source}" for field, source in channel.source.items()),
-        )
-    console.print(table)
+        span = "–" if channel.range is None else f"{channel.range[0]:g} … {channel.range[1]:g}"
+        lod = "–" if channel.lod is None else f"{channel.lod:g}"
+        tau = "–" if tau_rise_s is None else f"{tau_rise_s:.1f} s"
+        rows.append((channel.id, channel.quantity, channel.unit, span, lod, tau))
+    print_table(("channel", "quantity", "unit", "range", "detects from", "τ rise"), rows)
+    click.echo("where the figures come from:")
+    for channel in profile.channels:
+        for field, source in channel.source.items():
+            click.echo(f"  {channel.id} {field}: {source}")

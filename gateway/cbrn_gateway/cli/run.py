@@ -4,32 +4,56 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
 
-from cbrn_gateway.cli.options import site_option
+from cbrn_core.errors import ConfigError
+from cbrn_gateway.cli import EXIT_FAILED
+from cbrn_gateway.cli.options import printable, site_option
 from cbrn_gateway.config.lint import lint, unsigned_limits
 from cbrn_gateway.config.load import load_site
 from cbrn_gateway.config.site_config import SiteConfig
+from cbrn_gateway.config.wires import devices_by_bus, wire_problems
 from cbrn_gateway.live.daemon import Daemon
+from cbrn_gateway.live.data_dir_lock import DataDirLock
 from cbrn_gateway.live.system_clock import SystemClock
 
 NOTICE = "Not a certified gas-safety, dosimetry or medical device; it does not replace them."
+UNSIGNED = "a limit is not signed off by the city"
 
 
 @click.command("run")
 @site_option
-@click.option("--log-level", default="INFO", show_default=True, help="DEBUG, INFO, WARNING …")
+@click.option(
+    "--log-level",
+    default="INFO",
+    show_default=True,
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+    help="How much is told while it runs.",
+)
 def command(site_file: Path, log_level: str) -> None:
-    """Run the daemon of SITE.toml until SIGTERM or Ctrl-C."""
+    """Run the daemon of SITE.toml until SIGTERM or Ctrl-C.
+
+    It decides at the edge: alarms rise and are kept without network, broker or database.
+    One daemon per data_dir; a second one is refused. SIGTERM ends it in order.
+    """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    config = _checked(load_site(site_file))
+    site = load_site(site_file)
+    problems = wire_problems(site)
+    if problems:
+        raise ConfigError(problems)
+    config = _checked(site)
     click.echo(NOTICE, err=True)
-    for finding in lint(config):
-        click.echo(f"warning: {finding.problem}", err=True)
-    sys.exit(asyncio.run(run_until_signalled(config)))
+    for finding in lint(site, datetime.now(UTC).date()):
+        click.echo(printable(f"warning: {finding.problem}"), err=True)
+    with DataDirLock(config.data_dir, "run"):
+        for line in start_lines(config):
+            click.echo(printable(line), err=True)
+        sys.exit(asyncio.run(run_until_signalled(config)))
 
 
 async def run_until_signalled(config: SiteConfig) -> int:
@@ -42,16 +66,44 @@ async def run_until_signalled(config: SiteConfig) -> int:
         await Daemon(config, SystemClock()).run()
     except asyncio.CancelledError:
         return 0
-    return 1
+    return EXIT_FAILED
+
+
+def start_lines(config: SiteConfig) -> Iterator[str]:
+    """Return what the daemon is about to do, for who starts it by hand or reads its log."""
+    model = config.model
+    site = model.site
+    yield f"gateway {model.gateway}, city {model.city}, site {site.name} ({site.id})"
+    mobile = sum(station.mobile for station in model.stations.values())
+    yield (
+        f"  {len(model.stations)} stations ({mobile} mobile), {len(model.devices)} devices, "
+        f"{len(model.channels)} channels; policy {config.policy.id}"
+    )
+    for name, devices in devices_by_bus(model.devices.values()).items():
+        yield f"  bus {name}: {', '.join(device.id for device in devices)}"
+    yield f"  alerts to: {', '.join(_sinks(config)) or 'this machine only (no [mqtt])'}"
+    if site.in_service:
+        yield "  IN SERVICE"
+    else:
+        reason = site.not_in_service_reason or "in_service is not set in [site]"
+        yield f"  NOT IN SERVICE ({reason}): it alarms all the same, and says so"
+    yield f"  files in {config.data_dir}; look: cbrn-gateway alerts list -c {config.path}"
+
+
+def _sinks(config: SiteConfig) -> Iterator[str]:
+    if config.mqtt is not None:
+        version = "5" if config.mqtt.protocol == 5 else "3.1.1"
+        yield f"MQTT {version} {config.mqtt.url}"
+    if config.influx is not None:
+        yield f"InfluxDB {config.influx.url} ({config.influx.bucket})"
 
 
 def _checked(config: SiteConfig) -> SiteConfig:
     """Return the site, out of service while a limit lacks its signature; it still alarms."""
     if not unsigned_limits(config):
         return config
-    reason = "a limit is not signed off by the city"
     site = msgspec.structs.replace(
-        config.model.site, in_service=False, not_in_service_reason=reason
+        config.model.site, in_service=False, not_in_service_reason=UNSIGNED
     )
     model = msgspec.structs.replace(config.model, site=site)
     return msgspec.structs.replace(config, model=model)

@@ -6,10 +6,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from cbrn_gateway.cli import EXIT_FAILED
 from cbrn_gateway.cli.options import json_option
 from cbrn_gateway.store.verify import verify_journal
-
-EXIT_FAILED = 1
 
 
 @click.command("verify")

@@ -1,17 +1,20 @@
 """Devices and channels: a profile, overridden by what the site knows better."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import msgspec
 
-from cbrn_core.channel import T90_PER_TAU, Channel, Device, Grade, Technology
+from cbrn_core.channel import T90_PER_TAU, Background, Channel, Device, Grade, Technology
 from cbrn_core.errors import ConfigError, Problem
 from cbrn_core.place import Station
+from cbrn_core.times import datetime_to_us, parse_rfc3339
 from cbrn_drivers.catalogue import channel_ids, load_driver, load_profile, parse_options
 from cbrn_drivers.profile import Profile
 from cbrn_gateway.config.structs import ChannelTable, DeviceTable
-from cbrn_gateway.config.tables import convert_table
+from cbrn_gateway.config.tables import check_unique, convert_table, key_path, problem_at
 
 EXTERNAL = "external"
 _COMMON_KEYS = frozenset(DeviceTable.__struct_fields__)
@@ -26,9 +29,10 @@ def resolve_device(
         return None
     common = {key: value for key, value in raw.items() if key in _COMMON_KEYS}
     options = {key: value for key, value in raw.items() if key not in _COMMON_KEYS}
-    table = convert_table(common, DeviceTable, path, problems)
+    table = convert_table(_with_written_times(common), DeviceTable, path, problems)
     if table is None:
         return None
+    check_unique(((f"{path}.channel[{i}]", c.id) for i, c in enumerate(table.channel)), problems)
     if table.station not in stations:
         problems.append(Problem(f"{path}.station", f"there is no station {table.station!r}"))
     if table.driver == EXTERNAL:
@@ -39,7 +43,9 @@ def resolve_device(
 def _external(
     table: DeviceTable, options: dict[str, Any], path: str, problems: list[Problem]
 ) -> Device | None:
-    problems += [Problem(f"{path}.{key}", "an external device has no such key") for key in options]
+    problems += [
+        Problem(key_path(path, key), "an external device has no such key") for key in options
+    ]
     grade = table.grade or Grade.PROFESSIONAL
     channels = []
     for index, entry in enumerate(table.channel):
@@ -87,25 +93,27 @@ def _from_profile(
     try:
         parsed = parse_options(driver, options)
     except ConfigError as error:
-        problems += [_option_problem(path, p) for p in error.problems]
+        problems += [problem_at(path, p.reason) for p in error.problems]
+        return None
+    try:
+        present = channel_ids(driver, parsed, profile)
+    except ConfigError as error:
+        problems += [Problem(f"{path}.{p.path}", p.reason) for p in error.problems]
         return None
     grade = table.grade or profile.grade
-    present = channel_ids(driver, parsed, profile)
     bases = [
         profile.channel(channel_id).as_channel(
             station=table.station, device=table.id, grade=grade, simulated=table.simulated
         )
         for channel_id in present
     ]
-    channels = _with_site_knowledge(table, bases, path, problems)
-    bus = f"{driver_key}:{driver.bus_key(parsed)}"
     return Device(
         id=table.id,
         station=table.station,
         driver=driver_key,
         profile=profile.name,
-        bus=bus,
-        channels=tuple(channels),
+        bus=f"{driver_key}:{driver.bus_key(parsed)}",
+        channels=tuple(_with_site_knowledge(table, bases, path, problems)),
         options=options,
         grade=grade,
         simulated=table.simulated,
@@ -118,11 +126,6 @@ def _profile_of(driver: str) -> tuple[Profile, str]:
         profile = load_profile(driver.removeprefix("profile:"))
         return profile, profile.driver
     return load_profile(load_driver(driver).PROFILE), driver
-
-
-def _option_problem(path: str, problem: Problem) -> Problem:
-    reason, _, where = problem.reason.partition(" - at `$")
-    return Problem(f"{path}{where.rstrip('`')}", reason)
 
 
 def _with_site_knowledge(
@@ -159,6 +162,47 @@ def _overridden(base: Channel, entry: ChannelTable, where: str, problems: list[P
         changes |= {"tau_rise_s": tau_s, "tau_fall_s": tau_s}
     if entry.range is not None and entry.range[0] >= entry.range[1]:
         problems.append(Problem(f"{where}.range", "the lower end is not below the upper end"))
+    if entry.background is not None:
+        _check_background(entry.background, f"{where}.background", problems)
     if entry.also_answers_to is not None:
         changes["also_answers_to"] = {q.value: ratio for q, ratio in entry.also_answers_to.items()}
     return msgspec.structs.replace(base, **changes)
+
+
+def _check_background(background: Background, where: str, problems: list[Problem]) -> None:
+    if background.value < 0 or background.sigma < 0:
+        problems.append(Problem(where, "value and sigma are not below zero"))
+    times_us = []
+    for name, text in (("from", background.since), ("until", background.until)):
+        try:
+            times_us.append(_day_or_time_us(text))
+        except (ValueError, OverflowError):
+            reason = f"{text!r} is neither a day nor a time with an offset (2026-05-01T06:00:00Z)"
+            problems.append(Problem(f"{where}.{name}", reason))
+    if len(times_us) == 2 and times_us[0] >= times_us[1]:
+        problems.append(Problem(f"{where}.until", "ends before it begins"))
+
+
+def _day_or_time_us(text: str) -> int:
+    with suppress(ValueError):
+        return datetime_to_us(datetime.combine(date.fromisoformat(text), time(), UTC))
+    return parse_rfc3339(text)
+
+
+def _with_written_times(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a device's table with TOML's own times as text, as the types want them."""
+    channels = table.get("channel")
+    if not isinstance(channels, list):
+        return table
+    return table | {"channel": [_with_written_background(entry) for entry in channels]}
+
+
+def _with_written_background(entry: object) -> object:
+    background = entry.get("background") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or not isinstance(background, dict):
+        return entry
+    written = {
+        key: value.isoformat() if isinstance(value, date) else value
+        for key, value in background.items()
+    }
+    return entry | {"background": written}

@@ -1,22 +1,24 @@
 """`load_site(path)`: strict TOML in, a resolved site out, or every problem at once."""
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
-from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import rfc8785
 
+from cbrn_core.agents import AGENTS
 from cbrn_core.channel import Channel, ChannelKey, Device
 from cbrn_core.errors import ConfigError, Problem
-from cbrn_core.place import Site, Station, Zone
+from cbrn_core.place import Site, Station
 from cbrn_core.site_model import SiteModel
-from cbrn_gateway.alarms.policy import Policy, load_policy
+from cbrn_gateway.alarms.policy import BUILT_IN, Policy, load_policy
+from cbrn_gateway.alarms.signatures import ALL_ROWS, Signature, alarming_rows, row_key
 from cbrn_gateway.config.devices import resolve_device
+from cbrn_gateway.config.places import resolve_stations, resolve_zones
+from cbrn_gateway.config.playbook import PlaybookFile, PlaybookTable, approved_plays, read_steps
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.config.structs import (
     AlarmsTable,
@@ -24,25 +26,27 @@ from cbrn_gateway.config.structs import (
     InfluxTable,
     MqttTable,
     SiteTable,
-    StationTable,
     StoreTable,
     WearerTable,
-    ZoneTable,
 )
 from cbrn_gateway.config.tables import (
     check_unique,
     convert_list,
+    key_path,
     optional_table,
+    parse_toml,
+    read_toml,
     required_table,
 )
+from cbrn_gateway.sinks import influx_settings, mqtt_settings
 
-_KNOWN = {"gateway", "site", "zone", "station", "device", "wearer", "alarms"} | {
-    "mqtt",
-    "influx",
-    "store",
-}
-_NOT_BUILT = {"console", "cap", "cot"}
-_LEAST_CORNERS = 3
+_KNOWN = frozenset(
+    {"gateway", "site", "zone", "station", "device", "wearer", "alarms", "playbook"}
+    | {"mqtt", "influx", "store"}
+)
+_NOT_BUILT = frozenset({"console", "cap", "cot"})
+
+SinkT = TypeVar("SinkT", MqttTable, InfluxTable)
 
 
 def load_site(path: Path, *, allow_simulated: bool = False) -> SiteConfig:
@@ -54,11 +58,9 @@ def load_site(path: Path, *, allow_simulated: bool = False) -> SiteConfig:
     Raises:
         ConfigError: with every problem and its path.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem(str(path), f"cannot be read: {error}")]) from None
-    return parse_site(text, path, allow_simulated=allow_simulated)
+    problems: list[Problem] = []
+    raw = read_toml(path, str(path), problems)
+    return _site_config(raw, path, problems, allow_simulated=allow_simulated)
 
 
 def parse_site(text: str, path: Path, *, allow_simulated: bool = False) -> SiteConfig:
@@ -67,13 +69,23 @@ def parse_site(text: str, path: Path, *, allow_simulated: bool = False) -> SiteC
     Raises:
         ConfigError: with every problem and its path.
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([Problem(str(path), f"is not TOML: {error}")]) from None
-    problems = [
-        Problem(key, "unknown table") for key in raw if key not in _KNOWN and key not in _NOT_BUILT
-    ]
+    problems: list[Problem] = []
+    raw = parse_toml(text, str(path), problems)
+    return _site_config(raw, path, problems, allow_simulated=allow_simulated)
+
+
+def config_hash(raw: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a site file's meaning, without `data_dir` and paths of secrets."""
+    return hashlib.sha256(rfc8785.dumps(_plain(_public(raw)))).hexdigest()
+
+
+def _site_config(
+    raw: dict[str, Any] | None, path: Path, problems: list[Problem], *, allow_simulated: bool
+) -> SiteConfig:
+    if raw is None:
+        raise ConfigError(problems)
+    known = _KNOWN | _NOT_BUILT
+    problems += [Problem(key_path("", key), "unknown table") for key in raw if key not in known]
     config = _resolve(raw, path, problems)
     if not allow_simulated:
         problems += _simulated_marks(raw)
@@ -85,47 +97,46 @@ def parse_site(text: str, path: Path, *, allow_simulated: bool = False) -> SiteC
 def _resolve(raw: dict[str, Any], path: Path, problems: list[Problem]) -> SiteConfig | None:
     gateway = required_table(raw, "gateway", GatewayTable, problems)
     site = required_table(raw, "site", SiteTable, problems)
-    zones = _zones(raw, problems)
-    stations = _stations(raw, zones, problems)
+    zones = resolve_zones(raw, problems)
+    stations = resolve_stations(raw, zones, problems)
     devices = _devices(raw, stations, problems)
     channels = _channels(devices, problems)
-    alarms = optional_table(raw, "alarms", AlarmsTable, problems) or AlarmsTable()
-    policy = _policy(alarms, path, problems)
-    mqtt = optional_table(raw, "mqtt", MqttTable, problems)
-    influx = optional_table(raw, "influx", InfluxTable, problems)
+    policy, own_policy = _policy(raw, path, problems)
+    playbook = optional_table(raw, "playbook", PlaybookTable, problems)
+    steps = _steps(playbook, path, problems)
+    mqtt = _sink(raw, "mqtt", MqttTable, path, problems)
+    influx = _sink(raw, "influx", InfluxTable, path, problems)
     store = optional_table(raw, "store", StoreTable, problems) or StoreTable()
     wearers = tuple(table for _, table in convert_list(raw, "wearer", WearerTable, problems))
-    if site is not None:
-        _check_timezone(site.timezone, problems)
-    if gateway is None or site is None or policy is None:
+    data_dir = None if gateway is None else _data_dir(gateway.data_dir, path, problems)
+    resolved_site = None if site is None else _site(site, problems)
+    if gateway is None or site is None or policy is None or data_dir is None:
         return None
+    _check_sinks(gateway.id, mqtt, influx, problems)
     model = SiteModel(
         gateway=gateway.id,
         city=gateway.city,
-        site=_site(site),
+        site=resolved_site or Site(id=site.id, name=site.id),
         zones=zones,
         stations=stations,
-        devices={device.id: device for device in devices},
+        devices={device.id: device for _, device in devices},
         channels=channels,
-        config_hash=config_hash(raw),
+        config_hash=config_hash(raw | _from_files(own_policy, steps)),
     )
     return SiteConfig(
         path=path,
-        data_dir=path.parent / Path(gateway.data_dir).expanduser(),
+        data_dir=data_dir,
         model=model,
         policy=policy,
         language=site.language,
+        playbook=playbook,
+        approved={} if playbook is None else approved_plays(playbook, steps),
         mqtt=mqtt,
         influx=influx,
         store=store,
         wearers=wearers,
         not_built=tuple(sorted(_NOT_BUILT & raw.keys())),
     )
-
-
-def config_hash(raw: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a site file's meaning, without `data_dir` and paths of secrets."""
-    return hashlib.sha256(rfc8785.dumps(_plain(_public(raw)))).hexdigest()
 
 
 def _public(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,12 +153,20 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - the shape of any TOML document
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
-def _site(table: SiteTable) -> Site:
+def _from_files(policy: Policy | None, steps: PlaybookFile | None) -> dict[str, Any]:
+    """Return what other files say, so that the hash changes with them."""
+    said = {"policy file": policy, "playbook file": steps}
+    return {name: msgspec.to_builtins(of) for name, of in said.items() if of is not None}
+
+
+def _site(table: SiteTable, problems: list[Problem]) -> Site:
+    try:
+        ZoneInfo(table.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        problems.append(Problem("site.timezone", f"unknown time zone {table.timezone!r}"))
     cordons = msgspec.to_builtins(table.standing_cordon_m)
     return Site(
         id=table.id,
@@ -160,75 +179,10 @@ def _site(table: SiteTable) -> Site:
     )
 
 
-def _check_timezone(name: str, problems: list[Problem]) -> None:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        problems.append(Problem("site.timezone", f"unknown time zone {name!r}"))
-
-
-def _zones(raw: dict[str, Any], problems: list[Problem]) -> dict[str, Zone]:
-    tables = convert_list(raw, "zone", ZoneTable, problems)
-    check_unique(((path, table.id) for path, table in tables), problems)
-    for path, table in tables:
-        _check_polygon(table, path, problems)
-    return {
-        table.id: Zone(id=table.id, name=table.name or table.id, polygon=_closed(table.polygon))
-        for _, table in tables
-    }
-
-
-def _closed(polygon: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-    return polygon if not polygon or polygon[0] == polygon[-1] else (*polygon, polygon[0])
-
-
-def _check_polygon(table: ZoneTable, path: str, problems: list[Problem]) -> None:
-    corners = set(table.polygon)
-    if table.polygon and len(corners) < _LEAST_CORNERS:
-        problems.append(Problem(f"{path}.polygon", "needs at least three different corners"))
-    for index, (lon, lat) in enumerate(table.polygon):
-        if not (abs(lon) <= 180 and abs(lat) <= 90):
-            reason = "[lon, lat] outside the Earth (longitude comes first)"
-            problems.append(Problem(f"{path}.polygon[{index}]", reason))
-
-
-def _stations(
-    raw: dict[str, Any], zones: Mapping[str, Zone], problems: list[Problem]
-) -> dict[str, Station]:
-    tables = convert_list(raw, "station", StationTable, problems)
-    if "station" not in raw:
-        problems.append(Problem("station", "at least one [[station]] is needed"))
-    check_unique(((path, table.id) for path, table in tables), problems)
-    stations = {}
-    for path, table in tables:
-        _check_place(table, path, zones, problems)
-        stations[table.id] = Station(
-            id=table.id,
-            name=table.name or table.id,
-            zone=table.zone,
-            position=table.position,
-            mobile=table.mobile,
-        )
-    return stations
-
-
-def _check_place(
-    table: StationTable, path: str, zones: Mapping[str, Zone], problems: list[Problem]
-) -> None:
-    if table.zone is not None and table.zone not in zones:
-        problems.append(Problem(f"{path}.zone", f"there is no zone {table.zone!r}"))
-    if table.position is None and not table.mobile:
-        problems.append(Problem(f"{path}.position", "give a position, or mobile = true"))
-    if table.position is not None and table.mobile:
-        problems.append(Problem(f"{path}.mobile", "a mobile station has no fixed position"))
-    if table.position is not None and not table.position.is_valid():
-        reason = "not a place: lat within ±90, lon within ±180, and not 0, 0"
-        problems.append(Problem(f"{path}.position", reason))
-
-
 def _devices(
     raw: dict[str, Any], stations: Mapping[str, Station], problems: list[Problem]
-) -> list[Device]:
+) -> list[tuple[str, Device]]:
+    """Return (path, device) of each `[[device]]` that can be understood."""
     entries = raw.get("device", [])
     if not isinstance(entries, list):
         problems.append(Problem("device", "write it as a list of tables: [[device]]"))
@@ -239,31 +193,105 @@ def _devices(
     ]
     present = [(path, device) for path, device in resolved if device is not None]
     check_unique(((path, device.id) for path, device in present), problems)
-    return [device for _, device in present]
+    return present
 
 
-def _channels(devices: list[Device], problems: list[Problem]) -> dict[ChannelKey, Channel]:
+def _channels(
+    devices: list[tuple[str, Device]], problems: list[Problem]
+) -> dict[ChannelKey, Channel]:
     channels: dict[ChannelKey, Channel] = {}
-    for device in devices:
+    for path, device in devices:
         for channel in device.channels:
-            if channel.key in channels:
-                reason = f"{channel.id!r} of {device.id} is taken by {channels[channel.key].device}"
-                problems.append(Problem(f"station {channel.station}", f"channel {reason}"))
-            channels.setdefault(channel.key, channel)
+            taken = channels.setdefault(channel.key, channel)
+            if taken.device != device.id:
+                reason = f"channel {channel.id!r} of station {channel.station} is taken by "
+                problems.append(Problem(path, reason + taken.device))
     return channels
 
 
-def _policy(table: AlarmsTable, path: Path, problems: list[Problem]) -> Policy | None:
+def _policy(
+    raw: Mapping[str, Any], path: Path, problems: list[Problem]
+) -> tuple[Policy | None, Policy | None]:
+    """Return the policy with the site's choices, and once more where it is a file of its own."""
+    table = optional_table(raw, "alarms", AlarmsTable, problems) or AlarmsTable()
     try:
-        return load_policy(
+        policy = load_policy(
             table.policy,
             folder=path.parent,
             jurisdiction=table.jurisdiction,
             overrides=table.overrides,
         )
     except ConfigError as error:
-        problems += [Problem(f"alarms.{p.path}", p.reason) for p in error.problems]
+        problems += [Problem(_printable(f"alarms.{p.path}"), p.reason) for p in error.problems]
+        return None, None
+    for index, signed in enumerate(table.signed):
+        _check_signature(signed, f"alarms.signed[{index}]", problems)
+    chosen = msgspec.structs.replace(policy, signed=policy.signed + table.signed)
+    return chosen, None if table.policy == BUILT_IN else policy
+
+
+def _printable(path: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in path)
+
+
+def _check_signature(signed: Signature, path: str, problems: list[Problem]) -> None:
+    if signed.agent not in AGENTS:
+        problems.append(Problem(f"{path}.agent", f"no such agent {signed.agent!r}"))
+        return
+    keys = [row_key(row) for row in alarming_rows(signed.agent)]
+    if signed.level != ALL_ROWS and signed.level not in keys:
+        reason = f"{signed.agent} has no row {signed.level!r}; it has {', '.join(keys) or 'none'}"
+        problems.append(Problem(f"{path}.level", reason))
+
+
+def _steps(table: PlaybookTable | None, path: Path, problems: list[Problem]) -> PlaybookFile | None:
+    if table is None:
         return None
+    if table.date and table.valid_until and table.valid_until < table.date:
+        problems.append(Problem("playbook.valid_until", "ends before it begins"))
+    return read_steps(table, path.parent, problems)
+
+
+def _data_dir(written: str, path: Path, problems: list[Problem]) -> Path | None:
+    try:
+        return path.parent / Path(written).expanduser()
+    except RuntimeError as error:
+        problems.append(Problem("gateway.data_dir", str(error)))
+        return None
+
+
+def _sink(
+    raw: Mapping[str, Any], name: str, kind: type[SinkT], path: Path, problems: list[Problem]
+) -> SinkT | None:
+    """Return the table of a sink; the paths of its files start at the site file."""
+    table = optional_table(raw, name, kind, problems)
+    if table is None:
+        return None
+    files = {
+        key: str(path.parent / value)
+        for key in kind.__struct_fields__
+        if key.endswith("_file") and (value := getattr(table, key)) is not None
+    }
+    return msgspec.structs.replace(table, **files)
+
+
+def _check_sinks(
+    gateway: str, mqtt: MqttTable | None, influx: InfluxTable | None, problems: list[Problem]
+) -> None:
+    """Judge addresses and what belongs together; no secret is read for it."""
+    without = {"username_file": None, "password_file": None}
+    try:
+        if mqtt is not None:
+            unread = msgspec.structs.replace(mqtt, **without)
+            mqtt_settings.settings_from_table(unread, gateway, {})
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        if influx is not None:
+            unread_influx = msgspec.structs.replace(influx, token_file=None, **without)
+            influx_settings.settings_from_table(unread_influx, {})
+    except ConfigError as error:
+        problems += error.problems
 
 
 def _simulated_marks(raw: Mapping[str, Any]) -> list[Problem]:

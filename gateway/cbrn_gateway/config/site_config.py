@@ -5,7 +5,10 @@ from pathlib import Path
 import msgspec
 
 from cbrn_core.site_model import SiteModel
+from cbrn_gateway.alarms.actions_types import ApprovedPlay, Play
 from cbrn_gateway.alarms.policy import Policy
+from cbrn_gateway.alarms.render import Presentation
+from cbrn_gateway.config.playbook import PlaybookTable
 from cbrn_gateway.config.structs import InfluxTable, Language, MqttTable, StoreTable, WearerTable
 
 
@@ -13,7 +16,8 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one daemon runs on. Immutable.
 
     Attributes:
-        path: the site file; relative paths in it start at its folder.
+        path: the site file; paths in it start at its folder, those of secrets already do here.
+        playbook: as written; `approved` is what follows from it, by play.
         not_built: tables that are valid but that this version does not use yet.
     """
 
@@ -22,12 +26,15 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
     model: SiteModel
     policy: Policy
     language: Language = Language.EN
+    playbook: PlaybookTable | None = None
+    approved: dict[Play, ApprovedPlay] = {}
     mqtt: MqttTable | None = None
     influx: InfluxTable | None = None
     store: StoreTable = StoreTable()
     wearers: tuple[WearerTable, ...] = ()
     not_built: tuple[str, ...] = ()
 
-    def beside(self, name: str) -> Path:
-        """Return a path of the site file, relative ones from its folder."""
-        return self.path.parent / Path(name).expanduser()
+    @property
+    def presentation(self) -> Presentation:
+        """Return how this site's alerts are written."""
+        return Presentation(language=self.language, approved=self.approved)

@@ -9,14 +9,17 @@ from cbrn_core.channel import Background, Grade, Technology
 from cbrn_core.place import Position, Surroundings
 from cbrn_core.quantities import Quantity
 from cbrn_core.units import Unit
+from cbrn_gateway.alarms.signatures import Signature
+from cbrn_gateway.config.tables import Table, Words
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Root of every table: keyword-only, immutable, strict."""
+FilePath = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
+Seconds = Annotated[float, msgspec.Meta(ge=0.001, le=31_536_000)]
+"""A duration: at least a millisecond, at most a year."""
 
 
 class GatewayTable(Table, frozen=True):
@@ -24,7 +27,7 @@ class GatewayTable(Table, frozen=True):
 
     id: Id
     city: Id
-    data_dir: str
+    data_dir: FilePath
 
 
 class CordonTable(Table, frozen=True):
@@ -47,11 +50,11 @@ class SiteTable(Table, frozen=True):
     """The square."""
 
     id: Id
-    name: str | None = None
+    name: Words | None = None
     timezone: str = "UTC"
     language: Language = Language.EN
     in_service: bool = False
-    not_in_service_reason: str | None = None
+    not_in_service_reason: Words | None = None
     surroundings: Surroundings = Surroundings.CANYON
     standing_cordon_m: CordonTable = CordonTable()
 
@@ -60,7 +63,7 @@ class ZoneTable(Table, frozen=True):
     """Part of the square; polygon of [lon, lat]."""
 
     id: Id
-    name: str | None = None
+    name: Words | None = None
     polygon: tuple[tuple[float, float], ...] = ()
 
 
@@ -68,7 +71,7 @@ class StationTable(Table, frozen=True):
     """A pole, box or person with instruments."""
 
     id: Id
-    name: str | None = None
+    name: Words | None = None
     zone: Id | None = None
     position: Position | None = None
     mobile: bool = False
@@ -81,15 +84,15 @@ class ChannelTable(Table, frozen=True):
     quantity: Quantity | None = None
     unit: Unit | None = None
     technology: Technology | None = None
-    t90_s: Positive | None = None
-    tau_rise_s: Positive | None = None
-    tau_fall_s: Positive | None = None
+    t90_s: Seconds | None = None
+    tau_rise_s: Seconds | None = None
+    tau_fall_s: Seconds | None = None
     sigma: Positive | None = None
     range: tuple[float, float] | None = None
     resolution: NotNegative | None = None
     lod: Positive | None = None
-    period_s: Positive | None = None
-    stale_after_s: Positive | None = None
+    period_s: Seconds | None = None
+    stale_after_s: Seconds | None = None
     counting: bool | None = None
     usv_h_per_cps: Positive | None = None
     background: Background | None = None
@@ -103,7 +106,7 @@ class DeviceTable(Table, frozen=True):
     station: Id
     driver: str
     grade: Grade | None = None
-    period_s: Positive | None = None
+    period_s: Seconds | None = None
     simulated: bool = False
     channel: tuple[ChannelTable, ...] = ()
 
@@ -117,11 +120,12 @@ class WearerTable(Table, frozen=True):
 
 
 class AlarmsTable(Table, frozen=True):
-    """Which alarm policy applies, and what the city overrides in it."""
+    """Which alarm policy applies, what the city overrides in it, and what it signed off."""
 
     policy: str = "default-1"
     jurisdiction: str | None = None
-    overrides: dict[str, object] = {}
+    overrides: dict[str, object] = msgspec.field(default_factory=dict)
+    signed: tuple[Signature, ...] = ()
 
 
 class MqttTable(Table, frozen=True):
@@ -130,11 +134,11 @@ class MqttTable(Table, frozen=True):
     url: str
     protocol: Literal[5, 311] = 5
     client_id: Id | None = None
-    username_file: str | None = None
-    password_file: str | None = None
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
+    username_file: FilePath | None = None
+    password_file: FilePath | None = None
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
 
 
 class InfluxTable(Table, frozen=True):
@@ -143,14 +147,13 @@ class InfluxTable(Table, frozen=True):
     url: str
     bucket: str = "cbrn"
     org: str = "cbrn"
-    token_file: str | None = None
-    username_file: str | None = None
-    password_file: str | None = None
-    ca_file: str | None = None
+    token_file: FilePath | None = None
+    username_file: FilePath | None = None
+    password_file: FilePath | None = None
+    ca_file: FilePath | None = None
 
 
 class StoreTable(Table, frozen=True):
     """Limits of the files in `data_dir`."""
 
-    spool_most_mb: Positive = 2048.0
-    record_to: str | None = None
+    spool_most_mb: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] = 2048.0

@@ -2,43 +2,41 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
-from functools import partial
-from importlib.metadata import version
+from contextlib import AsyncExitStack, suppress
 
-import msgspec
-
-from cbrn_core.alarm import Command
+from cbrn_core.alarm import Reason
 from cbrn_core.clock import Clock
+from cbrn_core.errors import StorageError
 from cbrn_core.times import US_PER_S
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.buses import Bus, make_buses
 from cbrn_gateway.live.control import ControlServer
+from cbrn_gateway.live.external import ExternalReadings
 from cbrn_gateway.live.inbox import Inbox
+from cbrn_gateway.live.links import Links
+from cbrn_gateway.live.notices import Notices
+from cbrn_gateway.live.operators import Operators
 from cbrn_gateway.live.outlets import Outlets
-from cbrn_gateway.live.restart import adopt_open_alarms
-from cbrn_gateway.live.supervisor import Supervisor
-from cbrn_gateway.pipeline.pipeline import Answer, Ordered, Pipeline
-from cbrn_gateway.sinks import influx_settings, mqtt_settings
-from cbrn_gateway.sinks.influx import InfluxSink
+from cbrn_gateway.live.restart import Restart, Resumed
+from cbrn_gateway.live.taps import Taps
+from cbrn_gateway.pipeline.pipeline import Pipeline
 from cbrn_gateway.sinks.live_queue import LiveQueue
-from cbrn_gateway.sinks.mqtt import MqttCallbacks, MqttSink
-from cbrn_gateway.sinks.mqtt_inbound import Asked
 from cbrn_gateway.sinks.outbox import ALERTS_CONSUMER, LOG_CONSUMER
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.outbox import Consumer, View
-from cbrn_gateway.store.series import Series
+from cbrn_gateway.store.series import Series, SeriesReader, Snapshot
 from cbrn_gateway.store.spool import Spool
 from cbrn_gateway.store.writer import Writer
-from cbrn_gateway.wire import AnswerMessage, CommandMessage
 
 _LOG = logging.getLogger(__name__)
 
 GATHER_S = 0.02
+SNAPSHOT_EVERY_S = 60.0
+LONGEST_END_S = 1.0
 SPOOL_MOST_ROWS = 20_000_000
 _BYTES_PER_MB = 1_000_000
+_SERIES_FILE = "series.db"
 
 
 class Daemon:
@@ -48,106 +46,95 @@ class Daemon:
         self.config = config
         self.pipeline = Pipeline(config.model, config.policy)
         self.inbox = Inbox(clock, self.pipeline.drops)
-        self.buses: list[Bus] = make_buses(config.model.devices.values(), self.inbox, clock)
+        self.taps = Taps(config.model.gateway, config.model.config_hash, clock)
+        self.buses: list[Bus] = make_buses(
+            config.model.devices.values(), self.inbox, clock, self.taps.listen
+        )
+        self.operators = Operators(config.model.gateway, clock, self.inbox.put_order)
+        self.resumed: Resumed | None = None
         self._clock = clock
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._notices = Notices(config.model, config.policy, clock, self.inbox.put_order)
+        self._links = Links(config, clock, self._notices)
         self._make_stores()
 
     async def run(self) -> None:
-        """Run until cancelled; what was accepted by then is stored and journalled."""
-        await adopt_open_alarms(self._journal, self.pipeline)
+        """Run until cancelled; what was accepted by then is stored and journalled.
+
+        Raises:
+            StorageError: a store cannot be read or written at the start.
+        """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._close_stores)
-            await stack.enter_async_context(ControlServer(self.config.data_dir, self._answer_line))
+            await self._resume()
+            folder = self.config.data_dir
+            control = ControlServer(folder, self.operators.answer_line, self.taps)
+            await stack.enter_async_context(control)
             await self._work()
 
     def health(self) -> Mapping[str, int]:
         """Return the counters of the whole daemon."""
         counts = dict(self.pipeline.drops.counts()) | self._writer.counters()
+        counts |= self.pipeline.rules.counters()
+        counts |= self._links.counters()
         for bus in self.buses:
             counts |= {f"{bus.name}.{name}": n for name, n in bus.counters().items()}
             counts[f"{bus.name}.readings"] = bus.readings
+            counts[f"{bus.name}.restarts"] = bus.supervisor.restarts
         return counts
 
-    async def obey(self, command: Command) -> Answer:
-        """Give the pipeline a command; return what became of it."""
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[id(command)] = waiting
-        try:
-            self.inbox.put_command(Ordered(self._clock.now().steady_us, command))
-            return await waiting
-        finally:
-            del self._waiting[id(command)]
-
     def _make_stores(self) -> None:
-        folder = self.config.data_dir
+        config, folder = self.config, self.config.data_dir
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         epoch = self._clock.now().wall_us // US_PER_S
         consumers = (Consumer(ALERTS_CONSUMER, View.NEWEST), Consumer(LOG_CONSUMER, View.LOG))
-        has_mqtt = self.config.mqtt is not None
         self._journal = Journal.open(
-            folder / "journal.db", epoch=epoch, consumers=consumers if has_mqtt else ()
+            folder / "journal.db",
+            epoch=epoch,
+            consumers=consumers if config.mqtt is not None else (),
         )
-        most_bytes = int(self.config.store.spool_most_mb * _BYTES_PER_MB)
+        most_bytes = int(config.store.spool_most_mb * _BYTES_PER_MB)
         spool = Spool(
             folder / "spool.db", epoch=epoch, max_rows=SPOOL_MOST_ROWS, max_bytes=most_bytes
         )
-        self._writer = Writer(Series(folder / "series.db"), spool, on_error=_log_store_error)
-        live = LiveQueue(self.config.model, epoch)
-        self.outlets = Outlets(self.config, self._journal, self._writer, live, self._clock)
-        self._sinks: dict[str, Supervisor] = {}
-        self._add_mqtt(live)
-        self._add_influx()
+        series = Series(folder / _SERIES_FILE)
+        self._writer = Writer(series, spool, on_error=self._store_refuses)
+        live = LiveQueue(config.model, epoch)
+        self.outlets = Outlets(config, self._journal, self._writer, live, self._clock)
+        self.outlets.on_refusing_journal = self._journal_refuses
+        external = ExternalReadings(config.model, self._clock, self.pipeline.drops, self.inbox.put)
+        self._links.add_mqtt(self._journal, live, self.operators, external, self.health)
+        self._links.add_influx(self._writer)
+        self.outlets.wakers.append(self._links.wake)
 
-    def _add_mqtt(self, live: LiveQueue) -> None:
-        if self.config.mqtt is None:
-            return
-        settings = mqtt_settings.settings_from_table(
-            self.config.mqtt, self.config.model.gateway, os.environ
+    async def _resume(self) -> None:
+        reader = SeriesReader(self.config.data_dir / _SERIES_FILE)
+        try:
+            restart = Restart(self.pipeline, self._journal, reader, self.config.model.config_hash)
+            self.resumed = await restart.resume(
+                self.outlets.spool_again, self.outlets.spool_alert_again
+            )
+        finally:
+            reader.close()
+        self.outlets.take(self.resumed.out)
+        self._notices.adopt(self.pipeline.machine.open_alarms())
+        _LOG.info(
+            "taken up: %d open alarms, %d filters, %d readings heard again in %.1f s",
+            *self.resumed[:4],
         )
-        sink = MqttSink(
-            settings,
-            self.config.model,
-            self._journal,
-            live,
-            self._clock,
-            version=version("cbrn-gateway"),
-            callbacks=MqttCallbacks(
-                on_command=self._answer_asked,
-                on_progress=partial(self._progressed, MqttSink.name),
-                health=self.health,
-            ),
-        )
-        self._sinks[sink.name] = Supervisor(sink.name, sink.run, self._clock)
-        self.outlets.wakers.append(sink.wake)
-
-    def _add_influx(self) -> None:
-        if self.config.influx is None:
-            return
-        settings = influx_settings.settings_from_table(self.config.influx, os.environ)
-        sink = InfluxSink(
-            settings,
-            self._writer,
-            self._clock,
-            on_progress=partial(self._progressed, InfluxSink.name),
-        )
-        self._sinks[sink.name] = Supervisor(sink.name, sink.run, self._clock)
-        self.outlets.wakers.append(sink.wake)
-
-    def _progressed(self, sink: str) -> None:
-        self._sinks[sink].progressed()
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.outlets.journal_alerts())
-            for sink in self._sinks.values():
-                tasks.create_task(sink.run())
+            tasks.create_task(self._links.run())
             for bus in self.buses:
                 tasks.create_task(bus.supervisor.run())
+            tasks.create_task(self._keep_snapshots())
             tasks.create_task(self._turns())
 
     async def _turns(self) -> None:
         self.pipeline.start(self._clock.now().steady_us)
+        fresh = self.resumed is None or not any(self.resumed[:3])
+        self.taps.begin(self.pipeline.now_us, fresh=fresh)
         while True:
             await self.inbox.wait(self.pipeline.next_deadline())
             await self._clock.sleep(GATHER_S)
@@ -155,47 +142,52 @@ class Daemon:
 
     def _turn(self) -> None:
         now_us, events = self.inbox.take()
+        self.taps.turn(now_us, events)
         out = self.pipeline.step(now_us, events)
         self.outlets.take(out)
-        for answer in out.answers:
-            waiting = self._waiting.get(id(answer.command))
-            if waiting is not None and not waiting.done():
-                waiting.set_result(answer)
+        self.operators.settle(out.answers)
+        for key in out.rereads:
+            device = self.config.model.channels[key].device
+            for bus in self.buses:
+                bus.reread(device)
+
+    async def _keep_snapshots(self) -> None:
+        while True:
+            await self._clock.sleep(SNAPSHOT_EVERY_S)
+            with suppress(StorageError):  # the writer tells of it, and the next one follows
+                await self._save_snapshot()
+
+    async def _save_snapshot(self) -> None:
+        journal_seq = (await self._journal.head()).seq
+        # what is journalled up to there has then been handed to the spool
+        await self.outlets.drain()
+        await self._writer.save_snapshot(
+            Snapshot(
+                journal_seq=journal_seq,
+                last_row=self.outlets.last_row,
+                config_hash=self.config.model.config_hash,
+                state=self.pipeline.memory(),
+            )
+        )
 
     async def _close_stores(self) -> None:
         self._turn()
         journalling = asyncio.create_task(self.outlets.journal_alerts())
-        await self.outlets.drain()
-        journalling.cancel()
-        await self._writer.close()
-        await self._journal.close()
-
-    async def _answer_asked(self, asked: Asked) -> bytes:
-        return await self._answer_line(asked.payload)
-
-    async def _answer_line(self, line: bytes) -> bytes:
-        gateway = self.config.model.gateway
         try:
-            message = msgspec.json.decode(line, type=CommandMessage)
-        except msgspec.DecodeError as error:
-            reason = f"not a command: {error}"
-            refused = AnswerMessage(gateway=gateway, accepted=False, reason=reason)
-            return msgspec.json.encode(refused)
-        fields = msgspec.structs.asdict(message)
-        fields.pop("schema")
-        answer = await self.obey(Command(**fields))
-        return msgspec.json.encode(
-            AnswerMessage(
-                gateway=gateway,
-                accepted=answer.refusal is None,
-                reason=answer.refusal,
-                verb=message.verb,
-                alarm_id=message.alarm_id,
-                version=message.version,
-                idempotency_key=message.idempotency_key,
-            )
-        )
+            async with asyncio.timeout(LONGEST_END_S):
+                await self.outlets.drain()
+                await self._save_snapshot()
+        except TimeoutError:
+            _LOG.error("the journal did not take everything within %.0f s", LONGEST_END_S)
+        finally:
+            journalling.cancel()
+            await self._writer.close()
+            await self._journal.close()
 
+    def _store_refuses(self, error: StorageError) -> None:
+        _LOG.error("the store refuses, rows wait: %s", error)
+        self._notices.failing(Reason.STORE_FAILED, "series", str(error))
 
-def _log_store_error(error: Exception) -> None:
-    _LOG.error("the store refuses, rows wait: %s", error)
+    def _journal_refuses(self, error: StorageError) -> None:
+        _LOG.error("the journal refuses, trying again: %s", error)
+        self._notices.failing(Reason.STORE_FAILED, "journal", str(error))

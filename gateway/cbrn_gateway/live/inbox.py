@@ -9,7 +9,7 @@ from cbrn_core.clock import Clock
 from cbrn_core.reading import Reading
 from cbrn_core.times import US_PER_S
 from cbrn_gateway.pipeline.drops import DropCounter
-from cbrn_gateway.pipeline.pipeline import Event, Ordered
+from cbrn_gateway.pipeline.pipeline import Event, Noticed, Ordered
 
 MOST_READINGS = 100_000
 DROP_INBOX_FULL = "inbox_full"
@@ -18,7 +18,7 @@ DROP_INBOX_FULL = "inbox_full"
 class Inbox:
     """Events in order of arrival; readings are dropped and counted when it is full.
 
-    Commands are never dropped. An event that was stamped before the pipeline's last
+    Commands and notices are never dropped. An event that was stamped before the pipeline's last
     turn is stamped anew, so that a recording of the inbox replays as it was.
     """
 
@@ -44,9 +44,9 @@ class Inbox:
             self._events.append(event)
         self._filled.set()
 
-    def put_command(self, ordered: Ordered) -> None:
-        """Take a command in."""
-        self._events.append(ordered)
+    def put_order(self, event: Ordered | Noticed) -> None:
+        """Take in a command, or what the gateway noticed of itself."""
+        self._events.append(event)
         self._filled.set()
 
     def take(self) -> tuple[int, list[Event]]:

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from cbrn_core.alarm import Alarm
 from cbrn_core.clock import Clock
 from cbrn_core.errors import StorageError
-from cbrn_gateway.alarms.render import Presentation, render_alert
+from cbrn_core.estimate import Estimate
+from cbrn_core.reading import Reading
+from cbrn_gateway.alarms.render import render_alert
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.pipeline.pipeline import StepOutput
 from cbrn_gateway.sinks.influx_lines import LineWriter
@@ -22,87 +25,123 @@ _LOG = logging.getLogger(__name__)
 
 JOURNAL_RETRY_S = 0.5
 AlertListener = Callable[[dict[str, Any]], None]
+SampleListener = Callable[[Sequence[Reading], Sequence[Estimate]], None]
 
 
 class Outlets:
     """Takes every step's output; readings to the writer, alerts to the journal, in order.
 
-    `on_alert` hears each alert once it is journalled.
+    `listeners` hear each alert once it is journalled, `sample_listeners` each step's samples.
     """
 
     def __init__(
         self, config: SiteConfig, journal: Journal, writer: Writer, live: LiveQueue, clock: Clock
     ) -> None:
         self.listeners: list[AlertListener] = []
+        self.sample_listeners: list[SampleListener] = []
         self.wakers: list[Callable[[], None]] = []
+        self.on_refusing_journal: Callable[[StorageError], None] = _LOG.error
+        self.last_row = writer.committed_row
         self._config = config
-        self._presentation = Presentation(language=config.language)
+        self._presentation = config.presentation
         self._journal = journal
         self._writer = writer
         self._live = live
         self._clock = clock
         self._lines = LineWriter(config.model) if config.influx is not None else None
-        self._alerts: asyncio.Queue[Sequence[dict[str, Any]]] = asyncio.Queue()
+        self._alerts: deque[Sequence[dict[str, Any]]] = deque()
+        self._filled = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
 
-    def take(self, out: StepOutput) -> int | None:
-        """Hand everything on without waiting; return the row number of the last sample."""
+    def take(self, out: StepOutput) -> None:
+        """Hand everything on without waiting; `last_row` is then that of the last sample."""
         if out.alarms:
-            self._alerts.put_nowait([self._rendered(alarm) for alarm in out.alarms])
+            self._alerts.append([self._rendered(alarm) for alarm in out.alarms])
+            self._filled.set()
+            self._drained.clear()
         if not out.readings and not out.estimates:
-            return None
+            return
+        for listener in self.sample_listeners:
+            listener(out.readings, out.estimates)
         self._live.offer(out.readings)
         self._live.offer(out.estimates)
         batch = Batch(
             readings=out.readings,
             estimates=out.estimates,
-            lines=self._spooled(out),
+            lines=self._spooled(out.readings, out.estimates),
             stored_us=self._clock.now().wall_us,
         )
-        row = self._writer.submit(batch)
+        self.last_row = self._writer.submit(batch)
         self._wake()
-        return row
+
+    def spool_again(self, readings: Sequence[Reading], estimates: Sequence[Estimate]) -> None:
+        """Spool samples that are stored already; the database overwrites them by themselves."""
+        lines = self._spooled(readings, estimates)
+        if lines:
+            self._writer.submit(Batch(lines=lines, stored_us=self._clock.now().wall_us))
+
+    def spool_alert_again(self, body: bytes) -> None:
+        """Spool an alert that is journalled already."""
+        self._spool_alert_bodies([body])
 
     async def journal_alerts(self) -> None:
-        """Journal what was rendered, in order, until cancelled; a refusal is tried again."""
+        """Journal what was rendered, in order, until cancelled; a refusal is tried again.
+
+        What a cancellation met half way is kept for the next call: the journal knows a
+        version that it has.
+        """
         while True:
-            entries = await self._alerts.get()
-            sealed = await self._append(entries)
-            self._spool_alerts(sealed)
-            self._alerts.task_done()
-            self._wake()
-            for alert in sealed:
-                for listener in self.listeners:
-                    listener(alert)
+            await self._filled.wait()
+            while self._alerts:
+                sealed = await self._append(self._alerts[0])
+                self._alerts.popleft()
+                self._tell(sealed)
+            self._filled.clear()
+            self._drained.set()
 
     async def drain(self) -> None:
         """Return when every alert handed in has been journalled."""
-        await self._alerts.join()
+        await self._drained.wait()
 
     async def _append(self, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         while True:
             try:
                 return await self._journal.append(entries)
             except StorageError as error:
-                _LOG.error("the journal refuses, trying again: %s", error)
+                self.on_refusing_journal(error)
                 await self._clock.sleep(JOURNAL_RETRY_S)
+
+    def _tell(self, sealed: Sequence[dict[str, Any]]) -> None:
+        self._spool_alerts(sealed)
+        self._wake()
+        for alert in sealed:
+            for listener in self.listeners:
+                listener(alert)
 
     def _rendered(self, alarm: Alarm) -> dict[str, Any]:
         return render_alert(alarm, self._config.model, self._presentation)
 
-    def _spooled(self, out: StepOutput) -> dict[Consequence, list[bytes]]:
+    def _spooled(
+        self, kept_readings: Sequence[Reading], kept_estimates: Sequence[Estimate]
+    ) -> dict[Consequence, list[bytes]]:
         if self._lines is None:
             return {}
-        readings = (self._lines.reading(reading) for reading in out.readings)
-        estimates = (self._lines.estimate(estimate) for estimate in out.estimates)
+        readings = (self._lines.reading(reading) for reading in kept_readings)
+        estimates = (self._lines.estimate(estimate) for estimate in kept_estimates)
         return {
             Consequence.READING: [line for line in readings if line is not None],
             Consequence.ESTIMATE: [line for line in estimates if line is not None],
         }
 
     def _spool_alerts(self, sealed: Sequence[dict[str, Any]]) -> None:
+        if self._lines is not None:
+            self._spool_alert_bodies([canonical(alert) for alert in sealed])
+
+    def _spool_alert_bodies(self, bodies: Sequence[bytes]) -> None:
         if self._lines is None:
             return
-        lines = (self._lines.alert(canonical(alert)) for alert in sealed)
+        lines = (self._lines.alert(body) for body in bodies)
         kept = [line for line in lines if line is not None]
         self._writer.submit(
             Batch(lines={Consequence.ALARM: kept}, stored_us=self._clock.now().wall_us)

@@ -1,22 +1,132 @@
-"""Picking up where an earlier run ended: the machine from the journal, the rules with it."""
+"""Going on where an earlier run ended.
+
+Alarms come from the journal; filters and rules from the last snapshot and the readings
+stored after it. What the stores took but the spool may not have is spooled once more:
+InfluxDB overwrites a point with itself.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from cbrn_core.alarm import Alarm
-from cbrn_core.errors import InputError
+from cbrn_core.alarm import Alarm, AlarmState
+from cbrn_core.errors import InputError, StorageError
+from cbrn_core.estimate import Estimate
+from cbrn_core.reading import Reading
 from cbrn_gateway.alarms.render import alarm_from_alert
-from cbrn_gateway.pipeline.pipeline import Pipeline
+from cbrn_gateway.pipeline.pipeline import Pipeline, StepOutput
 from cbrn_gateway.store.journal import Journal
+from cbrn_gateway.store.journal_file import JournalEntry
+from cbrn_gateway.store.series import SeriesReader, Snapshot
+
+_LOG = logging.getLogger(__name__)
+
+MOST_ROWS = 100_000
+"""Rows heard again at most: about five seconds of work."""
+
+_PAGE_ENTRIES = 1_000
+
+KeepSamples = Callable[[Sequence[Reading], Sequence[Estimate]], None]
+KeepAlert = Callable[[bytes], None]
 
 
-async def adopt_open_alarms(journal: Journal, pipeline: Pipeline) -> int:
-    """Rebuild the alarm machine from the journal; return how many alarms are open."""
-    alarms: list[Alarm] = []
-    for entry in await journal.open_alerts():
+class Resumed(NamedTuple):
+    """How much of an earlier run was taken up, and what it still had to publish."""
+
+    alarms_open: int
+    filters: int
+    rows: int
+    seconds: float
+    out: StepOutput
+
+
+class Restart:
+    """Brings a new pipeline to where the stores say that the last one was."""
+
+    def __init__(
+        self, pipeline: Pipeline, journal: Journal, series: SeriesReader, config_hash: str
+    ) -> None:
+        self._pipeline = pipeline
+        self._journal = journal
+        self._series = series
+        self._config_hash = config_hash
+
+    async def resume(self, keep_samples: KeepSamples, keep_alert: KeepAlert) -> Resumed:
+        """Take everything up; `keep_samples` and `keep_alert` get what is spooled once more.
+
+        Raises:
+            StorageError: a store cannot be read.
+        """
+        began_s = time.monotonic()
+        snapshot = self._series.load_snapshot()
+        filters = self._recall(snapshot)
+        closed = await self._since(0 if snapshot is None else snapshot.journal_seq, keep_alert)
+        alarms = _alarms(await self._journal.open_alerts()) + closed
+        alarms_open = self._pipeline.machine.rebuild(alarms)
+        self._pipeline.rules.adopt(alarms)
+        rows = await self._hear_again(snapshot, keep_samples)
+        out = self._pipeline.catch_up(alarms)
+        return Resumed(alarms_open, filters, rows, time.monotonic() - began_s, out)
+
+    def _recall(self, snapshot: Snapshot | None) -> int:
+        if snapshot is None:
+            return 0
+        same_config = snapshot.config_hash == self._config_hash
+        try:
+            return self._pipeline.recall(snapshot.state, same_config=same_config)
+        except InputError as error:
+            _LOG.warning("the filters start anew: %s", error)
+            return 0
+
+    async def _since(self, seq: int, keep_alert: KeepAlert) -> list[Alarm]:
+        """Return the alarms that ended after a journal entry; hand on every alert since."""
+        ended: list[JournalEntry] = []
+        while page := await self._journal.entries(seq, _PAGE_ENTRIES):
+            seq = page[-1].seq
+            for entry in page:
+                if entry.alarm_id is not None:
+                    keep_alert(entry.body)
+                    ended.append(entry)
+        return [alarm for alarm in _alarms(ended) if alarm.state is AlarmState.NORMAL]
+
+    async def _hear_again(self, snapshot: Snapshot | None, keep_samples: KeepSamples) -> int:
+        newest = self._series.last_row()
+        row = max(0 if snapshot is None else snapshot.last_row, newest - MOST_ROWS)
+        rows = 0
+        for readings, estimates in self._series.samples_after(row):
+            self._pipeline.hear_again(readings)
+            keep_samples(readings, estimates)
+            rows += len(readings)
+            await asyncio.sleep(0)
+        return rows
+
+
+def stored_until_us(data_dir: Path) -> int:
+    """Return the latest steady time that the stores of an earlier run speak of, 0 without one."""
+    path = data_dir / "series.db"
+    if not path.exists():
+        return 0
+    try:
+        series = SeriesReader(path)
+        try:
+            return series.latest_received_us()
+        finally:
+            series.close()
+    except StorageError as error:
+        _LOG.warning("the steady clock starts from the wall clock: %s", error)
+        return 0
+
+
+def _alarms(entries: Sequence[JournalEntry]) -> list[Alarm]:
+    alarms = []
+    for entry in entries:
         try:
             alarms.append(alarm_from_alert(msgspec.json.decode(entry.body)))
-        except (InputError, msgspec.DecodeError):
-            continue
-    opened = pipeline.machine.rebuild(alarms)
-    pipeline.rules.adopt(alarms)
-    return opened
+        except (InputError, msgspec.DecodeError) as error:
+            _LOG.error("journal entry %d cannot be taken up again: %s", entry.seq, error)
+    return alarms

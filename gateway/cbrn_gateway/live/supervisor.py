@@ -30,6 +30,9 @@ class Supervisor:
 
     `work` runs until it is cancelled or raises. `progressed` is called by the worker's
     owner whenever something good came through; it resets the back-off.
+
+    Attributes:
+        failing_since_us: steady time of the first failure since the last progress.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Supervisor:
         self.health = Health.STARTING
         self.restarts = 0
         self.last_error: str | None = None
+        self.failing_since_us: int | None = None
         self._work = work
         self._clock = clock
         self._on_change = on_change
@@ -51,6 +55,7 @@ class Supervisor:
     def progressed(self) -> None:
         """Say that the worker has just done something good."""
         self._wait_s = FIRST_WAIT_S
+        self.failing_since_us = None
         if self.health is not Health.RUNNING:
             self._turn(Health.RUNNING)
 
@@ -59,6 +64,8 @@ class Supervisor:
         while True:
             self._turn(Health.STARTING)
             wait_s = await self._attempt()
+            if self.failing_since_us is None:
+                self.failing_since_us = self._clock.now().steady_us
             self.restarts += 1
             self._turn(Health.WAITING)
             await self._clock.sleep(wait_s)
@@ -74,7 +81,7 @@ class Supervisor:
             self._turn(Health.STOPPED)
             raise
         except Refused as error:
-            self.last_error = str(error)
+            self._note(error)
             return REFUSED_WAIT_S
         except (DriverError, DeliveryError, StorageError, OSError) as error:
             self._note(error)

@@ -1,28 +1,23 @@
 """From accepted readings to estimates: each channel has its filter, health test, background."""
 
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, nan
 from typing import NamedTuple
 
-import numpy as np
-
 from cbrn_core.estimate import Estimate
-from cbrn_core.quantities import Hazard, Quantity, canonical_unit, hazard_of
+from cbrn_core.quantities import Hazard, canonical_unit, hazard_of
 from cbrn_core.reading import Flag, Purpose, Quality, worst
 from cbrn_core.site_model import SiteModel
 from cbrn_core.units import Unit
-from cbrn_fusion.background import BackgroundBank, BackgroundModel
 from cbrn_fusion.bank import Bank
 from cbrn_fusion.channel_model import ChannelModel, Kind
 from cbrn_fusion.health import Health, HealthBank
-from cbrn_fusion.samples import EstimateBatch, Samples, Verdict
+from cbrn_fusion.samples import OneSample, Outcome, Verdict
+from cbrn_gateway.pipeline.backgrounds import RADIATION, Backgrounds, Normal
 from cbrn_gateway.pipeline.drops import Drop, DropCounter
 from cbrn_gateway.pipeline.intake import Accepted, Intake
 
 _FUSED_HAZARDS = frozenset({Hazard.CHEMICAL, Hazard.RADIOLOGICAL, Hazard.BIOLOGICAL})
-_RADIATION = frozenset(
-    {Quantity.GAMMA_COUNT_RATE, Quantity.GAMMA_DOSE_RATE, Quantity.NEUTRON_COUNT_RATE}
-)
 _FLAGS_BY_HEALTH = (
     (Health.STUCK, Flag.STUCK),
     (Health.SPIKE, Flag.SPIKE),
@@ -30,23 +25,28 @@ _FLAGS_BY_HEALTH = (
     (Health.STEP, Flag.STEP),
     (Health.NEGATIVE, Flag.UNDER_RANGE),
 )
+_SPIKE = int(Health.SPIKE)
 _REFUSED = frozenset({Verdict.OUT_OF_ORDER, Verdict.NOT_FINITE})
 _COUNTS_MEMORY_S = 60.0
+_SPIKE_SIGMAS = 8.0
+_SPIKE_LODS = 3.0
 
 
 class Fused(NamedTuple):
-    """One estimate with what the rules need beside it; `background` for radiation only."""
+    """One estimate with what the rules need beside it.
+
+    `background` is for radiation only, and None until relative rules may speak.
+    """
 
     estimate: Estimate
     radiation: bool
-    background: tuple[float, float, str] | None
+    background: Normal | None
 
 
 class FusionStage:
     """The filter bank of one site, its health tests and its radiation backgrounds."""
 
     def __init__(self, model: SiteModel, intake: Intake, drops: DropCounter) -> None:
-        self._intake = intake
         self._drops = drops
         fused = [
             s for s, c in enumerate(intake.channels) if hazard_of(c.quantity) in _FUSED_HAZARDS
@@ -55,9 +55,9 @@ class FusionStage:
         models = [_channel_model(intake, slot) for slot in fused]
         self.bank = Bank(models)
         self.health = HealthBank(models)
-        radiation = [s for s in fused if intake.channels[s].quantity in _RADIATION]
-        self._background_of = {slot: index for index, slot in enumerate(radiation)}
-        self.backgrounds = BackgroundBank([_background_model(model, intake, s) for s in radiation])
+        self.backgrounds = Backgrounds(model, intake)
+        self._lods = [model.lod for model in models]
+        self._shown: list[float | None] = [None] * len(models)
 
     def submit(self, accepted: Sequence[Accepted]) -> list[Fused | None]:
         """Return one entry per accepted reading, None where it moves no estimate."""
@@ -69,76 +69,68 @@ class FusionStage:
         fused: list[Fused | None] = [None] * len(accepted)
         if not fusible:
             return fused
-        samples = self._samples([accepted[index] for index in fusible])
-        batch = self.bank.submit(samples)
-        health = self.health.submit(samples, batch)
-        for row, index in enumerate(fusible):
-            fused[index] = self._fused(accepted[index], batch, row, int(health[row]))
+        samples = [self._sample(accepted[index]) for index in fusible]
+        outcomes = self.bank.take(samples)
+        health = self.health.judge(samples, outcomes)
+        for index, outcome, found in zip(fusible, outcomes, health, strict=True):
+            estimate = self._estimate(accepted[index], outcome, found)
+            if estimate is not None:
+                fused[index] = self._fused(accepted[index], estimate)
         return fused
 
-    def _samples(self, items: Sequence[Accepted]) -> Samples:
-        readings = [item.reading for item in items]
-        return Samples(
-            slot=np.array([self._row_of[item.slot] for item in items], dtype=np.int64),
-            time_us=np.array([r.time_us for r in readings], dtype=np.int64),
-            value=np.array([r.value for r in readings], dtype=np.float64),
-            sigma=np.array([_or_nan(r.sigma) for r in readings], dtype=np.float64),
-            livetime_s=np.array([self._livetime_s(i) for i in items], dtype=np.float64),
+    def _sample(self, item: Accepted) -> OneSample:
+        reading = item.reading
+        return OneSample(
+            self._row_of[item.slot],
+            reading.time_us,
+            _or_nan(reading.value),
+            _or_nan(reading.sigma),
+            _or_nan(item.livetime_s),
         )
 
-    def _livetime_s(self, item: Accepted) -> float:
-        if item.reading.livetime_s is not None:
-            return item.reading.livetime_s
-        return _or_nan(self._intake.period_s(item.slot)) if item.channel.counting else np.nan
-
-    def _fused(self, item: Accepted, batch: EstimateBatch, row: int, health: int) -> Fused | None:
-        verdict = int(batch.verdict[row])
-        if verdict in _REFUSED or not isfinite(batch.value[row]):
+    def _estimate(self, item: Accepted, outcome: Outcome, health: int) -> Estimate | None:
+        if outcome.verdict in _REFUSED or not isfinite(outcome.value):
             self._drops.add(Drop.FILTER_REFUSED)
             return None
-        estimate = _estimate(item, batch, row, health)
-        if item.channel.quantity not in _RADIATION:
+        if health & _SPIKE and not self._stood_out(item, outcome.noise_sigma):
+            health &= ~_SPIKE
+        self._shown[self._row_of[item.slot]] = item.reading.value
+        return _estimate(item, outcome, health)
+
+    def _stood_out(self, item: Accepted, noise: float) -> bool:
+        """Return whether the sample before this one was more than noise may be.
+
+        A cell that rests at nothing shows half of its noise, which looks like spikes.
+        """
+        index = self._row_of[item.slot]
+        spike, shown = self._shown[index], item.reading.value
+        if spike is None or shown is None:
+            return False
+        least = max(_SPIKE_SIGMAS * noise, _SPIKE_LODS * (self._lods[index] or 0.0))
+        return abs(spike - shown) >= least
+
+    def _fused(self, item: Accepted, estimate: Estimate) -> Fused:
+        if item.channel.quantity not in RADIATION:
             return Fused(estimate, radiation=False, background=None)
-        return Fused(estimate, radiation=True, background=self._background(item, estimate))
-
-    def _background(self, item: Accepted, estimate: Estimate) -> tuple[float, float, str] | None:
-        index = self._background_of[item.slot]
-        before = self.backgrounds.background(index)
-        event = isfinite(before.value) and _is_event(estimate, before.value, before.sigma)
-        self.backgrounds.submit(
-            np.array([index], dtype=np.int64),
-            np.array([item.reading.time_us], dtype=np.int64),
-            np.array([item.reading.value], dtype=np.float64),
-            np.array([event]),
-        )
-        now = self.backgrounds.background(index)
-        return (now.value, now.sigma, now.basis.value) if isfinite(now.value) else None
+        normal = self.backgrounds.learn(item, estimate)
+        return Fused(estimate, radiation=True, background=normal)
 
 
-def _is_event(estimate: Estimate, background: float, sigma: float) -> bool:
-    """Return whether the rate stands out so far that it must not become its own background."""
-    return estimate.value - background > 5.0 * max(estimate.sigma, sigma / 3.0)
-
-
-def _estimate(item: Accepted, batch: EstimateBatch, row: int, health: int) -> Estimate:
+def _estimate(item: Accepted, outcome: Outcome, health: int) -> Estimate:
     reading = item.reading
-    flags = reading.flags
-    for bit, flag in _FLAGS_BY_HEALTH:
-        if health & bit and flag not in flags:
-            flags = (*flags, flag)
-    quality = worst(reading.quality, Quality.UNCERTAIN) if health else reading.quality
-    if health & Health.STUCK:
-        quality = worst(quality, Quality.BAD)
-    trend = float(batch.trend_per_min[row])
+    flags, quality = reading.flags, reading.quality
+    if health:
+        flags, quality = _worsened(flags, quality, health)
+    trend = outcome.trend_per_min
     return Estimate(
         station=reading.station,
         channel=reading.channel,
         time_us=reading.time_us,
         received_us=reading.received_us,
-        value=float(batch.value[row]) - float(batch.step_offset[row]),
-        sigma=float(batch.sigma[row]),
+        value=outcome.value - outcome.step_offset,
+        sigma=outcome.sigma,
         unit=reading.unit,
-        nis=float(batch.nis[row]),
+        nis=outcome.nis,
         quality=quality,
         flags=flags,
         instrument_value=reading.value,
@@ -146,6 +138,15 @@ def _estimate(item: Accepted, batch: EstimateBatch, row: int, health: int) -> Es
         fix=reading.fix,
         purpose=reading.purpose or Purpose.ACTUAL,
     )
+
+
+def _worsened(
+    flags: tuple[Flag, ...], quality: Quality, health: int
+) -> tuple[tuple[Flag, ...], Quality]:
+    for bit, flag in _FLAGS_BY_HEALTH:
+        if health & bit and flag not in flags:
+            flags = (*flags, flag)
+    return flags, worst(quality, Quality.BAD if health & Health.STUCK else Quality.UNCERTAIN)
 
 
 def _channel_model(intake: Intake, slot: int) -> ChannelModel:
@@ -168,16 +169,5 @@ def _channel_model(intake: Intake, slot: int) -> ChannelModel:
     )
 
 
-def _background_model(model: SiteModel, intake: Intake, slot: int) -> BackgroundModel:
-    channel = intake.channels[slot]
-    commissioned = channel.background
-    return BackgroundModel(
-        key="/".join(channel.key),
-        commissioned=None if commissioned is None else intake.canonical(slot, commissioned.value),
-        sigma=None if commissioned is None else intake.canonical(slot, commissioned.sigma),
-        mobile=model.stations[channel.station].mobile,
-    )
-
-
 def _or_nan(value: float | None) -> float:
-    return np.nan if value is None else value
+    return nan if value is None else float(value)

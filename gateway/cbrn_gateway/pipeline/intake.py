@@ -26,13 +26,15 @@ _NOT_FUSED = frozenset({Flag.WARMING_UP, Flag.INHIBITED, Flag.CALIBRATING})
 class Accepted(NamedTuple):
     """A reading in its canonical unit with the slot of its channel.
 
-    `fusible` says whether it may move an estimate.
+    `fusible` says whether it may move an estimate; `livetime_s` is of a counting reading,
+    None where it is not known (yet).
     """
 
     slot: int
     channel: Channel
     reading: Reading
     fusible: bool
+    livetime_s: float | None = None
 
 
 class Intake:
@@ -73,7 +75,8 @@ class Intake:
             purpose=purpose,
             fix=self._checked_fix(reading),
         )
-        return Accepted(slot, channel, changed, in_order and self._fusible(changed))
+        fusible = in_order and self._fusible(changed)
+        return Accepted(slot, channel, changed, fusible, self._livetime_s(slot, reading))
 
     def canonical(self, slot: int, value: float) -> float:
         """Return a figure of the channel's own unit in its canonical unit."""
@@ -88,6 +91,11 @@ class Intake:
     def period_s(self, slot: int) -> float | None:
         """Return the channel's period, configured or learnt; None while it is unknown."""
         return learnt_period_s(self.channels[slot], self.freshness[slot])
+
+    def _livetime_s(self, slot: int, reading: Reading) -> float | None:
+        if reading.livetime_s is not None or not self.channels[slot].counting:
+            return reading.livetime_s
+        return self.period_s(slot)
 
     def _canonical_range(self, slot: int) -> tuple[float, float] | None:
         limits = self.channels[slot].range
@@ -145,7 +153,8 @@ class Intake:
 
     def _note_arrival(self, slot: int, reading: Reading, at_us: int) -> bool:
         freshness = self.freshness[slot]
-        freshness.last_received_us = at_us
+        if reading.quality is not Quality.STALE:
+            freshness.last_received_us = at_us
         if freshness.last_time_us is not None and reading.time_us <= freshness.last_time_us:
             self._drops.add(Drop.NOT_IN_ORDER)
             return False

@@ -7,15 +7,16 @@ machine, stepping exactly to each deadline and each full second in between. Any 
 the same events into steps therefore gives the same alerts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from cbrn_core.alarm import Alarm, Command, Condition
+from cbrn_core.alarm import Alarm, Command, Condition, Reason
+from cbrn_core.channel import ChannelKey
 from cbrn_core.errors import CommandRefused
 from cbrn_core.estimate import Estimate
-from cbrn_core.reading import Reading
+from cbrn_core.reading import Quality, Reading
 from cbrn_core.site_model import SiteModel
 from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_gateway.alarms.machine import AlarmMachine
@@ -29,6 +30,7 @@ from cbrn_gateway.pipeline.freshness import (
 )
 from cbrn_gateway.pipeline.fusion_stage import Fused, FusionStage
 from cbrn_gateway.pipeline.intake import Accepted, Intake
+from cbrn_gateway.pipeline.past import forget_arrivals, memory_of, recall_into, unheard
 
 
 class Ordered(msgspec.Struct, frozen=True):
@@ -38,7 +40,14 @@ class Ordered(msgspec.Struct, frozen=True):
     command: Command
 
 
-Event = Reading | Ordered
+class Noticed(msgspec.Struct, frozen=True):
+    """Something that the gateway saw of itself (a link, a disk), as an event."""
+
+    at_us: int
+    condition: Condition
+
+
+Event = Reading | Ordered | Noticed
 
 
 class Answer(NamedTuple):
@@ -57,16 +66,20 @@ class _Turn(NamedTuple):
 
 class _Item(NamedTuple):
     at_us: int
-    what: Accepted | _Turn | Command
+    what: Accepted | _Turn | Command | Condition
 
 
 class StepOutput(msgspec.Struct):
-    """What one step produced, each list in the order in which it happened."""
+    """What one step produced, each list in the order in which it happened.
+
+    `rereads` names the channels that should be read again at once (safety 9).
+    """
 
     readings: list[Reading] = []
     estimates: list[Estimate] = []
     alarms: list[Alarm] = []
     answers: list[Answer] = []
+    rereads: list[ChannelKey] = []
 
 
 class Pipeline:
@@ -81,8 +94,9 @@ class Pipeline:
         self.machine = AlarmMachine(model.gateway, policy)
         self._stale = StaleDeadlines()
         self._now_us = 0
-        self._started_us = 0
+        self._started_us: int | None = None
         self._next_tick_us = 0
+        self._past: list[tuple[int, Condition]] | None = None
 
     @property
     def now_us(self) -> int:
@@ -91,10 +105,10 @@ class Pipeline:
 
     def start(self, now_us: int) -> None:
         """Begin to watch: from here on a channel that never reports goes stale."""
-        if self._now_us:
+        if self._started_us is not None:
             return
-        self._now_us = self._started_us = now_us
-        self._next_tick_us = (now_us // US_PER_S + 1) * US_PER_S
+        self._started_us = now_us
+        self._begin(now_us)
         for slot in range(len(self.intake.channels)):
             self._stale.watch(slot, self._stale_at_us(slot))
 
@@ -114,15 +128,71 @@ class Pipeline:
                 self._judge(what, next(fused), at_us, out)
             elif isinstance(what, _Turn):
                 self._turn(what, at_us, out)
-            else:
+            elif isinstance(what, Command):
                 self._obey(what, at_us, out)
+            else:
+                self._apply((what,), at_us, out)
         self._advance(max(now_us, self._now_us), out)
+        out.rereads = self.rules.lone_samples()
         return out
 
     def next_deadline(self) -> int | None:
         """Return when the pipeline wants to be stepped even if nothing arrives."""
         candidates = (self._stale.next_us(), self._next_inner_us())
         return min((us for us in candidates if us is not None), default=None)
+
+    def memory(self) -> bytes:
+        """Return what filters, intake and rules know; alarms come from the journal."""
+        return memory_of(self.intake, self.fusion, self.rules)
+
+    def recall(self, memory: bytes, *, same_config: bool) -> int:
+        """Take over a memory before the start; return how many filters were recognised.
+
+        Raises:
+            InputError: not the memory of a pipeline.
+        """
+        return recall_into(memory, self.intake, self.fusion, self.rules, same_config=same_config)
+
+    def hear_again(self, readings: Sequence[Reading]) -> None:
+        """Let filters and rules hear what was stored after the memory; nothing is published."""
+        if not readings:
+            return
+        if self._past is None:
+            self._past = []
+            self._begin(readings[0].received_us)
+        accepted = [
+            item
+            for item in (self.intake.accept(r, r.received_us) for r in readings)
+            if item is not None
+        ]
+        unused = StepOutput()
+        for item, fused in zip(accepted, self.fusion.submit(accepted), strict=True):
+            at_us = max(self._now_us, item.reading.received_us)
+            self._advance(at_us, unused)
+            self._judge(item, fused, at_us, unused)
+
+    def catch_up(self, journalled: Iterable[Alarm]) -> StepOutput:
+        """End the past: return what it should have published beyond the journalled versions.
+
+        The machine must have been rebuilt from the journal.
+        """
+        out = StepOutput()
+        heard, self._past = self._past or [], None
+        for at_us, condition in unheard(heard, journalled):
+            out.alarms += self.machine.apply(condition, at_us)
+        self.rules.lone_samples()
+        stale = {
+            (alarm.condition.station, alarm.condition.channel)
+            for alarm in self.machine.open_alarms()
+            if alarm.condition.reason is Reason.STALE
+        }
+        slots = (s for s, c in enumerate(self.intake.channels) if (c.station, c.id) in stale)
+        forget_arrivals(self.intake.freshness, slots)
+        return out
+
+    def _begin(self, now_us: int) -> None:
+        self._now_us = max(self._now_us, now_us)
+        self._next_tick_us = (self._now_us // US_PER_S + 1) * US_PER_S
 
     def _take_in(self, now_us: int, events: Sequence[Event]) -> list[_Item]:
         items: list[_Item] = []
@@ -132,9 +202,11 @@ class Pipeline:
             self._find_stale(at_us, items)
             if isinstance(event, Ordered):
                 items.append(_Item(at_us, event.command))
+            elif isinstance(event, Noticed):
+                items.append(_Item(at_us, event.condition))
             elif (accepted := self.intake.accept(event, at_us)) is not None:
                 freshness = self.intake.freshness[accepted.slot]
-                if freshness.stale:
+                if freshness.stale and accepted.reading.quality is not Quality.STALE:
                     freshness.stale = False
                     items.append(_Item(at_us, _Turn(accepted.slot, stale=False)))
                 self._stale.watch(accepted.slot, self._stale_at_us(accepted.slot))
@@ -156,18 +228,20 @@ class Pipeline:
         freshness = self.intake.freshness[slot]
         wait_us = stale_after_us(self.intake.channels[slot], freshness)
         if freshness.last_received_us is None:
-            return self._started_us + max(wait_us, seconds_to_us(FIRST_REPORT_GRACE_S))
+            return (self._started_us or 0) + max(wait_us, seconds_to_us(FIRST_REPORT_GRACE_S))
         return freshness.last_received_us + wait_us
 
     def _next_inner_us(self) -> int | None:
         ticking = self._next_tick_us if self.rules.needs_tick else None
-        candidates = (ticking, self.rules.next_deadline(), self.machine.next_deadline())
+        machine_us = self.machine.next_deadline() if self._past is None else None
+        candidates = (ticking, self.rules.next_deadline(), machine_us)
         return min((us for us in candidates if us is not None), default=None)
 
     def _advance(self, until_us: int, out: StepOutput) -> None:
         """Meet every deadline and full second up to and including `until_us`, in order."""
         while (due_us := self._next_inner_us()) is not None and due_us <= until_us:
-            out.alarms += self.machine.advance(due_us)
+            if self._past is None:
+                out.alarms += self.machine.advance(due_us)
             self._apply(self.rules.advance(due_us), due_us, out)
             if due_us == self._next_tick_us:
                 self._apply(self.rules.on_tick(due_us), due_us, out)
@@ -203,9 +277,12 @@ class Pipeline:
             out.answers.append(Answer(command, None))
 
     def _apply(self, conditions: Sequence[Condition], at_us: int, out: StepOutput) -> None:
+        if self._past is not None:
+            self._past += [(at_us, condition) for condition in conditions]
+            return
         for condition in conditions:
             out.alarms += self.machine.apply(condition, at_us)
 
 
 def _event_us(event: Event) -> int:
-    return event.at_us if isinstance(event, Ordered) else event.received_us
+    return event.received_us if isinstance(event, Reading) else event.at_us

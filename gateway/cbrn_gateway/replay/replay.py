@@ -15,7 +15,7 @@ from cbrn_core.errors import StorageError
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
 from cbrn_core.times import US_PER_S, format_rfc3339
-from cbrn_gateway.alarms.render import Presentation, render_alert
+from cbrn_gateway.alarms.render import render_alert
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.pipeline.pipeline import Pipeline, StepOutput
 from cbrn_gateway.recording import to_json_line
@@ -79,7 +79,7 @@ class _Run:
         self._config = config
         self._files = files
         self._pipeline = Pipeline(config.model, config.policy)
-        self._presentation = Presentation(language=config.language)
+        self._presentation = config.presentation
         self._chain = Chain(epoch=0)
         self._sources = SourceSchedule()
         self._kinds: dict[str, str] = {}

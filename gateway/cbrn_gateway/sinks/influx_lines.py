@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from math import isfinite
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -13,13 +12,17 @@ from cbrn_core.alarm import Priority
 from cbrn_core.channel import Channel
 from cbrn_core.errors import InputError
 from cbrn_core.estimate import Estimate
-from cbrn_core.place import Fix
 from cbrn_core.quantities import Series, canonical_unit, series_of
-from cbrn_core.reading import QUALITY_RANK, Reading
+from cbrn_core.reading import QUALITY_RANK, Purpose, Reading
 from cbrn_core.site_model import SiteModel
 from cbrn_core.times import parse_rfc3339
-from cbrn_core.units import UnitError, convert
-from cbrn_gateway.sinks.line_protocol import NS_PER_US, FieldValue, encode_line
+from cbrn_core.units import Unit, UnitError, convert
+from cbrn_gateway.sinks.line_protocol import (
+    NS_PER_US,
+    FieldValue,
+    encode_fields,
+    encode_head,
+)
 
 
 class _AlertFields(msgspec.Struct, frozen=True):
@@ -50,6 +53,17 @@ class _Alert(msgspec.Struct, frozen=True):
     geometry: _Geometry | None = None
 
 
+class _Known(NamedTuple):
+    """What all lines of one channel and purpose share; heads name the channel's own device."""
+
+    channel: Channel
+    unit: Unit
+    molar_mass_g_mol: float | None
+    place: tuple[float | None, float | None]
+    reading_head: str
+    estimate_head: str
+
+
 _ALERT = msgspec.json.Decoder(_Alert)
 _POINT = msgspec.json.Decoder(Annotated[list[float], msgspec.Meta(min_length=2, max_length=3)])
 
@@ -65,20 +79,33 @@ class LineWriter:
     """
 
     def __init__(self, site: SiteModel) -> None:
-        self.site = site
         self.counters: Counter[str] = Counter()
+        self.site = site
+
+    @property
+    def site(self) -> SiteModel:
+        """Return the site whose channels are written."""
+        return self._site
+
+    @site.setter
+    def site(self, site: SiteModel) -> None:
+        self._site = site
+        self._known: dict[tuple[str, str, Purpose], _Known] = {}
 
     def reading(self, reading: Reading) -> bytes | None:
         """Return the line of a reading, None where it must not or cannot be written."""
-        channel = self._writable_channel(reading.station, reading.channel)
-        if channel is None:
+        purpose = reading.purpose or Purpose.ACTUAL
+        known = self._writable(reading.station, reading.channel, purpose)
+        if known is None:
             return None
         try:
-            value, sigma = self._canonical(channel, reading)
+            value = _canonical(known, reading.value, reading.unit)
+            sigma = _canonical(known, reading.sigma, reading.unit)
         except UnitError:
             self.counters["influx_unconvertible"] += 1
             return None
-        lat, lon = self._place(reading.station, reading.fix)
+        fix = reading.fix
+        lat, lon = known.place if fix is None else (float(fix.lat), float(fix.lon))
         fields: dict[str, FieldValue] = {
             "value": value,
             "sigma": sigma,
@@ -88,22 +115,24 @@ class LineWriter:
             "lon": lon,
             "seq": reading.seq,
         }
-        purpose = reading.purpose.value if reading.purpose is not None else "actual"
-        tags = self._tags(channel, purpose, reading.device or channel.device)
-        return self._line(series_of(channel.quantity), tags, fields, reading.time_us * NS_PER_US)
+        head = known.reading_head
+        channel, device = known.channel, reading.device
+        if device and device != channel.device:
+            tags = self._tags(channel, purpose, device)
+            head = encode_head(series_of(channel.quantity), tags)
+        return self._line(head, fields, reading.time_us * NS_PER_US)
 
     def estimate(self, estimate: Estimate) -> bytes | None:
         """Return the line of an estimate, None where it must not or cannot be written."""
-        channel = self._writable_channel(estimate.station, estimate.channel)
-        if channel is None:
+        known = self._writable(estimate.station, estimate.channel, estimate.purpose)
+        if known is None:
             return None
         fields: dict[str, FieldValue] = {
             "value": float(estimate.value),
             "sigma": float(estimate.sigma),
             "nis": float(estimate.nis),
         }
-        tags = self._tags(channel, estimate.purpose.value, channel.device)
-        return self._line("estimate", tags, fields, estimate.time_us * NS_PER_US)
+        return self._line(known.estimate_head, fields, estimate.time_us * NS_PER_US)
 
     def alert(self, body: bytes) -> bytes | None:
         """Return the line of an alert as it was journalled, None where it is not one."""
@@ -137,15 +166,18 @@ class LineWriter:
             ("station", marks.station),
             ("zone", marks.zone),
         )
-        return self._line("alarm", tags, fields, time_ns)
+        return self._line(encode_head("alarm", tags), fields, time_ns)
 
     def health(self, figures: Mapping[str, float], time_us: int) -> bytes | None:
         """Return the line of the daemon's own figures, all as floats."""
         fields: dict[str, FieldValue] = {name: float(value) for name, value in figures.items()}
         tags = (("city", self.site.city), ("site", self.site.site.id))
-        return self._line("health", tags, fields, time_us * NS_PER_US)
+        return self._line(encode_head("health", tags), fields, time_us * NS_PER_US)
 
-    def _writable_channel(self, station: str, channel_id: str) -> Channel | None:
+    def _writable(self, station: str, channel_id: str, purpose: Purpose) -> _Known | None:
+        known = self._known.get((station, channel_id, purpose))
+        if known is not None:
+            return known
         channel = self.site.channels.get((station, channel_id))
         if channel is None:
             self.counters["influx_unknown_channel"] += 1
@@ -153,33 +185,29 @@ class LineWriter:
         if series_of(channel.quantity) is Series.PHYSIOLOGICAL:
             self.counters["influx_private"] += 1
             return None
-        return channel
+        known = self._known[station, channel_id, purpose] = self._describe(channel, purpose)
+        return known
 
-    def _canonical(self, channel: Channel, reading: Reading) -> tuple[float | None, float | None]:
-        """Return value and sigma in the quantity's canonical unit; raises UnitError."""
-        unit = canonical_unit(channel.quantity)
-        known = AGENTS.get(channel.quantity.value)
-        molar_mass_g_mol = None if known is None else known.molar_mass_g_mol
-        value, sigma = (
-            None
-            if number is None
-            else float(
-                convert(float(number), reading.unit, unit, molar_mass_g_mol=molar_mass_g_mol)
-            )
-            for number in (reading.value, reading.sigma)
+    def _describe(self, channel: Channel, purpose: Purpose) -> _Known:
+        agent = AGENTS.get(channel.quantity.value)
+        tags = self._tags(channel, purpose, channel.device)
+        return _Known(
+            channel=channel,
+            unit=canonical_unit(channel.quantity),
+            molar_mass_g_mol=None if agent is None else agent.molar_mass_g_mol,
+            place=self._place(channel.station),
+            reading_head=encode_head(series_of(channel.quantity), tags),
+            estimate_head=encode_head("estimate", tags),
         )
-        return value, sigma
 
-    def _place(self, station: str, fix: Fix | None) -> tuple[float | None, float | None]:
-        if fix is not None:
-            return float(fix.lat), float(fix.lon)
+    def _place(self, station: str) -> tuple[float | None, float | None]:
         known = self.site.stations.get(station)
         if known is None or known.position is None:
             return None, None
         return float(known.position.lat), float(known.position.lon)
 
     def _tags(
-        self, channel: Channel, purpose: str, device: str
+        self, channel: Channel, purpose: Purpose, device: str
     ) -> tuple[tuple[str, str | None], ...]:
         station = self.site.stations.get(channel.station)
         return (
@@ -187,23 +215,24 @@ class LineWriter:
             ("channel", channel.id),
             ("city", self.site.city),
             ("device", device),
-            ("purpose", purpose),
+            ("purpose", purpose.value),
             ("site", self.site.site.id),
             ("station", channel.station),
             ("zone", None if station is None else station.zone),
         )
 
-    def _line(
-        self,
-        measurement: str,
-        tags: tuple[tuple[str, str | None], ...],
-        fields: Mapping[str, FieldValue],
-        time_ns: int,
-    ) -> bytes | None:
-        self.counters["dropped_nonfinite"] += sum(
-            isinstance(value, float) and not isfinite(value) for value in fields.values()
-        )
-        return encode_line(measurement, tags, fields, time_ns)
+    def _line(self, head: str, fields: Mapping[str, FieldValue], time_ns: int) -> bytes | None:
+        text, not_finite = encode_fields(fields)
+        if not_finite:
+            self.counters["dropped_nonfinite"] += not_finite
+        return f"{head} {text} {time_ns}".encode() if text else None
+
+
+def _canonical(known: _Known, number: float | None, unit: Unit) -> float | None:
+    """Return a number of a reading in the canonical unit; raises UnitError."""
+    if number is None or unit is known.unit:
+        return None if number is None else float(number)
+    return float(convert(float(number), unit, known.unit, molar_mass_g_mol=known.molar_mass_g_mol))
 
 
 def _alert_time_ns(alert: _Alert) -> int:

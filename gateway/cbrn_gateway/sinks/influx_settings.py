@@ -47,9 +47,14 @@ def settings_from_table(table: InfluxTable, environment: Mapping[str, str]) -> I
         ConfigError: the address is not http(s)://host[:port], carries a password, or a
             secret cannot be read or is half there.
     """
-    parts = urlsplit(table.url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError([Problem("influx.url", f"{table.url!r} is not http(s)://host[:port]")])
+    problem = Problem("influx.url", f"{table.url!r} is not http(s)://host[:port]")
+    try:
+        parts = urlsplit(table.url)
+        has_port = parts.port != 0
+    except ValueError as error:
+        raise ConfigError([problem]) from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not has_port:
+        raise ConfigError([problem])
     if parts.username is not None or parts.password is not None:
         raise ConfigError([Problem("influx.url", "no user or password here: use the files")])
     token = read_secret(table.token_file, TOKEN_VARIABLE, environment, "influx.token_file")

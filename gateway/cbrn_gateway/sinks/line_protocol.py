@@ -46,30 +46,34 @@ def encode_line(
         fields: by name; names are plain.
         time_ns: nanoseconds since the epoch.
     """
-    written = [
-        f"{name}={text}" for name, value in fields.items() if (text := _field(value)) is not None
-    ]
-    if not written:
-        return None
-    head = measurement + "".join(
+    text, _ = encode_fields(fields)
+    return f"{encode_head(measurement, tags)} {text} {time_ns}".encode() if text else None
+
+
+def encode_head(measurement: str, tags: Iterable[tuple[str, str | None]]) -> str:
+    """Return what a line says before its fields, see `encode_line`."""
+    return measurement + "".join(
         f",{key}={tag_text(value).translate(_ESCAPED)}" for key, value in tags if value
     )
-    return f"{head} {','.join(written)} {time_ns}".encode()
 
 
-def is_writable(value: FieldValue) -> bool:
-    """Return whether a field of this value can be stored."""
-    if value is None:
-        return False
-    if isinstance(value, float):
-        return isfinite(value)
-    return isinstance(value, str) or -_LARGEST_INT <= value <= _LARGEST_INT
+def encode_fields(fields: Mapping[str, FieldValue]) -> tuple[str, int]:
+    """Return the fields of a line, "" for none, and how many were no finite number."""
+    written: list[str] = []
+    not_finite = 0
+    for name, value in fields.items():
+        if isinstance(value, float):
+            if isfinite(value):
+                written.append(f"{name}={float(value)!r}")
+            else:
+                not_finite += 1
+        elif value is not None and (text := _field(value)) is not None:
+            written.append(f"{name}={text}")
+    return ",".join(written), not_finite
 
 
-def _field(value: FieldValue) -> str | None:
-    if value is None or not is_writable(value):
-        return None
+def _field(value: int | str) -> str | None:
     if isinstance(value, str):
         text = field_text(value).replace("\\", "\\\\").replace('"', '\\"')
         return f'"{text}"'
-    return repr(float(value)) if isinstance(value, float) else f"{int(value)}i"
+    return f"{int(value)}i" if -_LARGEST_INT <= value <= _LARGEST_INT else None

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-import rfc8785
 
 from cbrn_core.errors import ChainBroken, StorageError
+from cbrn_gateway.store.canonical_json import canonical_json
 
 GENESIS_HASH = "0" * 64
 JOURNALLED = "journalled"
@@ -106,7 +106,7 @@ def chain_fields(entry: Entry) -> Mapping[str, Any]:
 def canonical(entry: Entry) -> bytes:
     """Return the RFC 8785 canonical JSON of an entry; raises StorageError if it has none."""
     try:
-        return rfc8785.dumps(dict(entry))
+        return canonical_json(dict(entry))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise StorageError(f"an entry has no canonical JSON: {error}") from error
 

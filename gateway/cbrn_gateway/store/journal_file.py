@@ -93,6 +93,11 @@ class JournalReader:
             "FROM newest n JOIN entries e ON e.seq = n.seq WHERE n.is_open ORDER BY n.seq"
         )
 
+    def newest_alerts(self, limit: int) -> list[JournalEntry]:
+        """Return the newest version of each alarm, open or not, the last `limit` by seq."""
+        newest = "FROM newest n JOIN entries e ON e.seq = n.seq ORDER BY n.seq DESC"
+        return self._entries(newest, limit)[::-1]
+
     def pending_newest(self, consumer: str, limit: int = 100) -> list[Pending]:
         """Return what a consumer of view newest has still to be told, by priority."""
         with self._database.reading() as connection:

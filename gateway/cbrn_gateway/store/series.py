@@ -133,8 +133,8 @@ class SeriesReader:
             )
             return {(station, channel): count for station, channel, count in rows}
 
-    def readings_after(self, row: int) -> Iterator[Reading]:
-        """Yield the readings stored after `row` in the order of storing, page by page."""
+    def samples_after(self, row: int) -> Iterator[tuple[list[Reading], list[Estimate]]]:
+        """Yield what was stored after `row` in the order of storing, page by page."""
         while True:
             with self._database.reading() as connection:
                 page = connection.execute(
@@ -144,9 +144,9 @@ class SeriesReader:
             if not page:
                 return
             row = page[-1][0]
-            yield from self._decoded(
-                [sample for sample in page if sample[2] == SampleKind.READING], row_reading
-            )
+            readings = [sample for sample in page if sample[2] == SampleKind.READING]
+            estimates = [sample for sample in page if sample[2] == SampleKind.ESTIMATE]
+            yield self._decoded(readings, row_reading), self._decoded(estimates, row_estimate)
 
     def last_row(self) -> int:
         """Return the highest row number ever committed, 0 when there is none."""
@@ -156,6 +156,15 @@ class SeriesReader:
                 " UNION ALL SELECT last_row FROM snapshot"
             ).fetchall()
         return max((row[0] for row in rows), default=0)
+
+    def latest_received_us(self) -> int:
+        """Return the greatest arrival time among the newest samples, 0 when there is none."""
+        with self._database.reading() as connection:
+            found = connection.execute(
+                "SELECT MAX(received_us) FROM"
+                " (SELECT received_us FROM head ORDER BY row DESC LIMIT 1000)"
+            ).fetchone()
+        return found[0] or 0
 
     def load_snapshot(self) -> Snapshot | None:
         """Return the newest snapshot; raises StorageError."""

@@ -127,7 +127,11 @@ class Writer:
         return self._series_lane.committed
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Save a snapshot in the transaction that holds its samples; raises StorageError."""
+        """Save a snapshot once its samples and their lines are committed; raises StorageError.
+
+        A restart spools again only what was stored after the newest snapshot.
+        """
+        await self._ask(self._spool_lane, _nothing)
         await self._ask(self._series_lane, partial(self._series.save_snapshot, snapshot))
 
     async def peek_lines(

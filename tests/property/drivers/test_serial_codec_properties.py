@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples.examples import examples
 
 from cbrn_core.errors import ConfigError, FrameError, InputError
 from cbrn_core.reading import Reading
@@ -21,7 +22,7 @@ from cbrn_drivers.codec.windsonic import WindLine, decode_line
 from cbrn_drivers.codec.winsen import ModuleFrame, decode_frame, is_module_frame
 from cbrn_drivers.decode import decode_line as decode_input
 
-MANY = settings(max_examples=max(2000, settings.default.max_examples))
+MANY = examples(2000)
 
 SERIAL_PROFILES = (
     "gmc_rfc1201",

@@ -1,8 +1,9 @@
 import struct
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples.examples import examples
 
 from cbrn_core.errors import FrameError
 from cbrn_core.reading import Quality
@@ -24,7 +25,7 @@ from cbrn_drivers.modbus_profile import register_map
 NAMES = ("sensepoint-xcd", "raeguard", "scd30", "polytron-8000")
 PROFILES = {name: load_profile(name) for name in NAMES}
 XCD = register_map(PROFILES["sensepoint-xcd"])
-MANY = settings(max_examples=2000)
+MANY = examples(2000)
 
 
 def sealed(body: bytes) -> bytes:

@@ -4,13 +4,15 @@ from itertools import pairwise
 from math import expm1
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples.examples import examples
 
 from cbrn_fusion.bank import Bank
 from cbrn_fusion.channel_model import ChannelModel, Kind
+from cbrn_fusion.health import HealthBank
 from cbrn_fusion.models import lag2, lag3, ou_baseline, require_definite
-from cbrn_fusion.samples import EstimateBatch, Samples, Verdict
+from cbrn_fusion.samples import EstimateBatch, OneSample, Outcome, Samples, Verdict
 
 START_US = 1_700_000_000_000_000
 ROWS = 25
@@ -68,7 +70,7 @@ def run(samples, cuts):
     return EstimateBatch(*(np.concatenate(arrays) for arrays in zip(*batches, strict=True)))
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(samples=sequences(), seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.01, 0.1, 1.0]))
 def test_any_cut_into_batches_gives_bit_identical_estimates(samples, seed, share):
     count = len(samples.slot)
@@ -79,7 +81,28 @@ def test_any_cut_into_batches_gives_bit_identical_estimates(samples, seed, share
         assert ours.tobytes() == theirs.tobytes(), name
 
 
-@settings(max_examples=40)
+@examples(80)
+@given(samples=sequences(), size=st.integers(1, 30))
+def test_plain_numbers_give_the_same_bits_as_arrays(samples, size):
+    arrays = run(samples, [])
+    health = HealthBank(MODELS).submit(samples, arrays)
+    bank, well = Bank(MODELS), HealthBank(MODELS)
+    numbers = [
+        np.full(samples.slot.size, np.nan) if column is None else column for column in samples
+    ]
+    looks = list(map(OneSample, *(column.tolist() for column in numbers)))
+    outcomes, flags = [], []
+    for start in range(0, len(looks), size):
+        piece = looks[start : start + size]
+        outcomes += bank.take(piece)
+        flags += well.judge(piece, outcomes[start:])
+    for name in Outcome._fields:
+        ours = np.array([getattr(o, name) for o in outcomes], dtype=getattr(arrays, name).dtype)
+        assert ours.tobytes() == getattr(arrays, name).tobytes(), name
+    assert flags == health.tolist()
+
+
+@examples(40)
 @given(samples=sequences(), share=st.floats(0.0, 1.0))
 def test_a_restart_anywhere_changes_nothing(samples, share):
     middle = round(share * len(samples.slot))
@@ -92,7 +115,7 @@ def test_a_restart_anywhere_changes_nothing(samples, share):
         assert ours.tobytes() == theirs.tobytes()
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(samples=sequences())
 def test_estimates_are_finite_and_covariances_definite_whatever_comes(samples):
     bank = Bank(MODELS)

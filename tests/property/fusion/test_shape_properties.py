@@ -1,8 +1,9 @@
 """A true held exposure through the lag is never called a step, whatever its onset and noise."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples.examples import examples
 
 from cbrn_fusion.bank import Bank
 from cbrn_fusion.channel_model import ChannelModel, Kind
@@ -12,7 +13,7 @@ START_US = 1_700_000_000_000_000
 ROWS, QUIET, AFTER = 12, 70, 25
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     tau_s=st.floats(0.3, 150.0),
     period_s=st.sampled_from([0.2, 0.5, 1.0, 2.0, 5.0, 10.0]),
@@ -58,7 +59,7 @@ def test_a_held_exposure_is_never_a_step(
         assert (out.step_offset == 0).all()
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     height_sigma=st.floats(2.0, 1e6),
     level_sigma=st.floats(9.0, 60.0),

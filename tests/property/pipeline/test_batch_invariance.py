@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples.examples import examples
 
 from cbrn_core.reading import Reading
 from cbrn_core.units import Unit
@@ -96,7 +97,7 @@ def outcome(readings: list[Reading], cuts: set[int]) -> tuple[list, list]:
 
 
 @given(drawn=events, cuts=st.sets(st.integers(0, 80)))
-@settings(max_examples=60)
+@examples(60)
 def test_any_cut_into_steps_gives_the_same_estimates_and_alarms(drawn, cuts):
     readings = readings_of(drawn)
     assert outcome(readings, cuts) == outcome(readings, set())

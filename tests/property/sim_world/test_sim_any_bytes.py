@@ -4,8 +4,9 @@ import struct
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples.examples import examples
 
 from cbrn_core.errors import FrameError
 from cbrn_sim.faults import Fault, Faults
@@ -45,7 +46,7 @@ def well():
 XCD = SensepointXcd(XcdSettings(unit_id=5), lambda _t_s: 1.0, lambda: 1.0, well())
 
 
-@settings(max_examples=1500)
+@examples(1500)
 @given(st.binary(max_size=260))
 def test_any_request_gets_a_well_formed_answer(pdu):
     reply = answer(XCD, pdu)
@@ -60,7 +61,7 @@ def test_any_request_gets_a_well_formed_answer(pdu):
         assert len(reply) == 2
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(CHUNKS)
 def test_any_tcp_stream_is_cut_or_refused(chunks):
     assembler = MbapAssembler()
@@ -72,7 +73,7 @@ def test_any_tcp_stream_is_cut_or_refused(chunks):
     assert len(assembler._buffer) <= 260
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(CHUNKS)
 def test_a_good_request_is_answered_after_any_burst_and_a_silence(chunks):
     assembler = RtuAssembler()
@@ -82,7 +83,7 @@ def test_a_good_request_is_answered_after_any_burst_and_a_silence(chunks):
     assert assembler.feed(rtu_frame(5, READ), 1.0)[-1:] == [RtuRequest(5, READ)]
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(CHUNKS, st.sampled_from(Dialect))
 def test_a_geiger_counter_answers_after_any_rubbish(chunks, dialect):
     tube = PulseCounter(lambda _t_s: 1.0, stream(1, "x"))
@@ -95,7 +96,7 @@ def test_a_geiger_counter_answers_after_any_rubbish(chunks, dialect):
     assert counter.receive(b"<GETVER>>", 0.0).startswith(b"GMC-")
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(CHUNKS)
 def test_a_gas_module_answers_after_any_rubbish(chunks):
     module = Ze03("nh3", lambda _t_s: 5.0, well())

@@ -4,8 +4,9 @@ import asyncio
 import json
 from collections import Counter, defaultdict
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples.examples import examples
 from samples.fake_link import FakeBroker, FakeLink, turns, turns_until
 from samples.sink_samples import MemoryJournal, alert_body, running
 
@@ -93,7 +94,7 @@ def told(world: World) -> dict[str, list[int]]:
     return versions
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(story=stories)
 def test_no_alarm_ever_goes_backwards_and_each_ends_at_its_newest_version(story):
     world = asyncio.run(play(story))
@@ -103,7 +104,7 @@ def test_no_alarm_ever_goes_backwards_and_each_ends_at_its_newest_version(story)
     assert set(told(world)) == set(world.versions)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(story=stories)
 def test_a_late_subscriber_finds_exactly_the_open_alerts_in_their_newest_version(story):
     world = asyncio.run(play(story))

@@ -3,8 +3,9 @@
 import math
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples.examples import examples
 
 from cbrn_gateway.sinks.line_protocol import encode_line, field_text, tag_text
 
@@ -91,7 +92,7 @@ def is_kept(value) -> bool:
     return isinstance(value, str) or abs(value) < 2**63
 
 
-@settings(max_examples=2000)
+@examples(2000)
 @given(
     measurement=names,
     tags=st.dictionaries(names, any_text, max_size=6),
@@ -115,7 +116,7 @@ def test_every_line_reads_back_as_what_was_written(measurement, tags, fields, ti
     }
 
 
-@settings(max_examples=2000)
+@examples(2000)
 @given(text=any_text)
 def test_a_tag_is_short_on_one_line_and_ends_in_no_backslash(text):
     tag = tag_text(text)

@@ -1,6 +1,7 @@
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from samples.examples import examples
 
 from cbrn_core.errors import InputError
 from cbrn_core.place import is_id
@@ -28,7 +29,7 @@ def test_every_id_is_one_level(text):
     assert TOPICS.external_tool(f"{TOPICS.base}/external/{text}") == text
 
 
-@settings(max_examples=2000)
+@examples(2000)
 @given(topic=st.one_of(hostile, hostile.map(lambda tail: f"{TOPICS.base}/{tail}")))
 def test_no_response_topic_reaches_into_our_tree_but_for_the_reply_branch(topic):
     if TOPICS.may_answer_on(topic):
@@ -36,7 +37,7 @@ def test_no_response_topic_reaches_into_our_tree_but_for_the_reply_branch(topic)
         assert not set(topic) & set("+#\0")
 
 
-@settings(max_examples=2000)
+@examples(2000)
 @given(payload=st.binary(max_size=200), response=st.one_of(st.none(), hostile))
 def test_any_command_bytes_have_an_address_or_none(payload, response):
     message = Incoming(
@@ -46,7 +47,7 @@ def test_any_command_bytes_have_an_address_or_none(payload, response):
     assert topic is None or TOPICS.may_answer_on(topic)
 
 
-@settings(max_examples=2000)
+@examples(2000)
 @given(body=st.binary(max_size=200))
 def test_any_bytes_are_logged_as_they_are_and_are_an_alert_or_an_input_error(body):
     assert log_message(TOPICS, body).payload == body

@@ -58,6 +58,19 @@ def test_the_flight_is_explained_by_altitude(real_data, tmp_path):
     assert {a["level"] for a in radiological} == {"explained by altitude"}
 
 
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("8_safecast-20120701-094111.log", 30), ("bGeigieNanoKit_204-0920.LOG", 20)],
+)
+def test_a_drive_of_hours_is_a_handful_of_messages(real_data, tmp_path, name, most):
+    _, alerts = drive(real_data, name, tmp_path)
+    radiological = [a for a in alerts if a["kind"] == "evolving"]
+    assert 1 < len(radiological) <= most
+    told = max(a["value"] for a in radiological)
+    highest = max(a["machine"]["facts"].get("peak", 0.0) for a in radiological)
+    assert told <= highest <= 1.2 * told, "what was not told is within a fifth of it"
+
+
 def test_corrupted_lines_are_counted_and_a_replay_is_the_same_to_the_byte(real_data, tmp_path):
     summary, _ = drive(real_data, "bgeigie_with_corruption.log", tmp_path / "a")
     drive(real_data, "bgeigie_with_corruption.log", tmp_path / "b")

@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
-from samples.store_samples import EPOCH, START_US, alert, reading
+from samples.store_samples import EPOCH, START_US, alert, reading, readings_after
 
 from cbrn_gateway.store.journal_file import JournalFile
 from cbrn_gateway.store.outbox import Consumer, Start, View
@@ -21,6 +22,13 @@ KEY = ("st04", "cl2")
 CONSUMERS = [Consumer("mqtt", View.NEWEST), Consumer("log", View.LOG, Start.BEGINNING)]
 
 
+def several(few, longest):
+    """Give `few` kills in CI, and sixty at random moments at night."""
+    night = tuple(Random(longest).randrange(5, longest) for _ in range(60))
+    many = pytest.param(night, id="sixty", marks=[pytest.mark.night, pytest.mark.timeout(0)])
+    return pytest.mark.parametrize("kills", [pytest.param(few, id="three"), many])
+
+
 def killed_after(acknowledgements, kind, folder):
     """Run the child, kill it after so many acknowledgements, return all that it gave."""
     child = subprocess.Popen([sys.executable, CHILD, kind, folder], stdout=subprocess.PIPE)
@@ -32,11 +40,12 @@ def killed_after(acknowledgements, kind, folder):
     return [json.loads(line) for line in heard if line.endswith(b"\n")]
 
 
-def test_every_acknowledged_entry_survives_three_kills(tmp_path):
+@several((40, 173, 611), longest=700)
+def test_every_acknowledged_entry_survives_every_kill(tmp_path, kills):
     path = tmp_path / "journal.db"
     acknowledged = {}
     delivered = {}
-    for acknowledgements in (40, 173, 611):
+    for acknowledgements in kills:
         for said in killed_after(acknowledgements, "journal", tmp_path):
             if "seq" in said:
                 acknowledged[said["seq"]] = said["hash"]
@@ -63,8 +72,9 @@ def test_every_acknowledged_entry_survives_three_kills(tmp_path):
         journal.close()
 
 
-def test_every_flushed_sample_survives_three_kills(tmp_path):
-    for acknowledgements in (5, 30, 80):
+@several((5, 30, 80), longest=90)
+def test_every_flushed_sample_survives_every_kill(tmp_path, kills):
+    for acknowledgements in kills:
         said = killed_after(acknowledgements, "series", tmp_path)
         committed = max(s["committed"] for s in said if "committed" in s)
         second = max(s["second"] for s in said if "second" in s)
@@ -77,7 +87,7 @@ def test_every_flushed_sample_survives_three_kills(tmp_path):
         snapshot = series.load_snapshot()
         assert snapshot.last_row >= max(snapshots)
         assert snapshot.last_row <= series.last_row()
-        after = list(series.readings_after(snapshot.last_row))
+        after = readings_after(series, snapshot.last_row)
         assert len(after) == (series.last_row() - snapshot.last_row) // 2
         series.close()
         spool = Spool(tmp_path / "spool.db", epoch=EPOCH, max_rows=10**6, max_bytes=10**9)
@@ -91,6 +101,8 @@ def test_every_flushed_sample_survives_three_kills(tmp_path):
 READER = """
 import sys
 from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from samples.store_samples import readings_after
 from cbrn_gateway.store.journal_file import JournalReader
 from cbrn_gateway.store.series import SeriesReader
 from cbrn_gateway.store.verify import verify_journal
@@ -103,7 +115,7 @@ for line in sys.stdin:
     assert journal.head().seq >= seq, (journal.head(), seq)
     assert [e.seq for e in entries] == list(range(1, len(entries) + 1))
     assert len(entries) >= seq
-    counted, found = series.counts()["st04", "cl2"], list(series.readings_after(0))
+    counted, found = series.counts()["st04", "cl2"], readings_after(series, 0)
     assert row <= counted <= len(found)
     assert [r.time_us for r in found] == sorted({r.time_us for r in found})
     report = verify_journal(folder / "journal.db")
@@ -126,7 +138,7 @@ def test_two_processes_read_while_one_writes(tmp_path, children):
     journal = JournalFile(tmp_path / "journal.db", epoch=EPOCH)
     series = Series(tmp_path / "series.db")
     series.append([reading(0)])
-    command = [sys.executable, "-c", READER, tmp_path]
+    command = [sys.executable, "-c", READER, tmp_path, Path(__file__).parents[2]]
     pipe = subprocess.PIPE
     for _ in range(2):
         children.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True))

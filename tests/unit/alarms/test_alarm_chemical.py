@@ -45,7 +45,7 @@ def test_a_single_station_over_aegl_2_alarms_with_the_second_sample():
     assert said.candidates == (("cl2", 1.0), ("no2", 1.0), ("o3", 1.0))
     assert said.latching
     assert said.facts["limit_audience"] == "public"
-    assert said.facts["limit_unsigned"] is True
+    assert said.facts["limit_unsigned"] is False, "a verified figure needs no signature"
     assert "NRC" in said.facts["limit_source"]
     assert alarm.state is AlarmState.UNACK
 
@@ -392,6 +392,13 @@ def test_evidence_of_a_simulated_channel_is_an_exercise_and_a_mark_on_a_real_one
     assert certainties == {Certainty.POSSIBLE}
     stations = [{e.station for e in a.condition.evidence} for a in square.machine.open_alarms()]
     assert stations in ([{"st05"}, {"st06"}], [{"st06"}, {"st05"}])
+
+
+def test_an_alarm_on_a_recalled_figure_says_that_nobody_signed_it():
+    square = Square(site_model([channel("st05/so2", "so2")]))
+    for second in range(2):
+        square.estimate("st05/so2", second, 1.0)
+    assert square.only().condition.facts["limit_unsigned"] is True
 
 
 def test_a_signed_stricter_level_is_used_and_said():

@@ -205,7 +205,29 @@ def test_a_diagnostic_spike_comes_and_goes_without_a_person():
     square = square_of(channel("st05/cl2"))
     square.estimate("st05/cl2", 0, 0.0, flags=(Flag.SPIKE,))
     square.estimate("st05/cl2", 1, 0.0)
+    square.advance(62)
     assert [a.state for a in square.published] == [AlarmState.UNACK, AlarmState.NORMAL]
+
+
+def test_spikes_that_follow_one_another_are_one_alarm():
+    square = square_of(channel("st05/cl2"))
+    for second in range(0, 120, 10):
+        square.estimate("st05/cl2", second, 0.0, flags=(Flag.SPIKE,))
+        square.estimate("st05/cl2", second + 1, 0.0)
+    square.advance(119)
+    assert [a.state for a in square.published] == [AlarmState.UNACK]
+
+
+def test_a_spike_is_shown_as_it_was_and_not_as_the_sample_after_it():
+    square = square_of(channel("st05/cl2"))
+    square.estimate("st05/cl2", 0, 0.0)
+    square.estimate("st05/cl2", 1, 0.01, shown=9.0)
+    square.estimate("st05/cl2", 2, 0.0, flags=(Flag.SPIKE,))
+    (alarm,) = square.published
+    said = alarm.condition
+    assert (said.value, said.instrument_value) == (9.0, 9.0)
+    assert alarm.observed_us == at(1)
+    assert [item.value for item in said.evidence] == [9.0]
 
 
 def test_a_silent_channel_is_stale_and_a_fresh_reading_ends_that():

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 from unit.alarms.conditions import POLICY, Desk, condition
 from unit.alarms.square import at
 
@@ -51,9 +52,14 @@ def test_an_escalation_is_a_new_version_that_sounds_at_once(desk):
     (up,) = desk.say(0.5, priority=Priority.P1, rank=20)
     (level,) = desk.say(1.0, rank=30)
     (certain,) = desk.say(1.5, rank=30, certainty=Certainty.PROBABLE)
-    (wide,) = desk.say(2.0, rank=30, scope=Scope.ZONE)
-    assert [a.version for a in (up, level, certain, wide)] == [2, 3, 4, 5]
-    assert all(a.annunciate and a.state is AlarmState.UNACK for a in (up, level, certain, wide))
+    assert [a.version for a in (up, level, certain)] == [2, 3, 4]
+    assert all(a.annunciate and a.state is AlarmState.UNACK for a in (up, level, certain))
+
+
+def test_a_wider_scope_is_told_without_a_sound_for_the_station_that_widened_it_sounds(desk):
+    desk.say(0, scope=Scope.ZONE)
+    (wide,) = desk.say(6, scope=Scope.SITE)
+    assert (wide.version, wide.annunciate, wide.condition.scope) == (2, False, Scope.SITE)
 
 
 def test_an_escalation_must_be_acknowledged_anew(desk):
@@ -92,14 +98,52 @@ def test_a_move_of_half_its_error_is_a_message(desk):
     patrol = {"place": "p1/cl2"}
     facts = {"level_rank": 20, "accuracy_m": 20.0}
     place = (59.91, 10.73, 0.0)
-    from msgspec.structs import replace
-
     first = replace(condition(0, **patrol), place=place, facts=facts)
     desk.keep(desk.machine.apply(first, at(0)))
     near = replace(first, place=(59.91 + 9 / 111_132, 10.73, 0.0))
     assert desk.machine.apply(near, at(10)) == []
     far = replace(first, place=(59.91 + 11 / 111_132, 10.73, 0.0))
     assert len(desk.machine.apply(far, at(20))) == 1
+
+
+def on_the_move(seconds, value, metres, priority=Priority.P2):
+    """Return what an evolving alarm of a mobile station says, so far north of its start."""
+    said = condition(
+        seconds,
+        value,
+        kind=AlarmKind.EVOLVING,
+        place="car/gamma",
+        agent="gamma",
+        priority=priority,
+        hazard="radiological",
+    )
+    return replace(said, place=(59.91 + metres / 111_132, 10.73, 0.0))
+
+
+def drive(desk, *looks, priority=Priority.P2):
+    """Return what each look (seconds, value, metres) published."""
+    return [
+        desk.machine.apply(on_the_move(*look, priority=priority), at(look[0])) for look in looks
+    ]
+
+
+def test_a_carrier_that_moves_on_is_told_once_a_minute(desk):
+    looks = [(s, 1.0, 30 * s) for s in range(0, 601, 5)]
+    assert sum(map(len, drive(desk, *looks))) == 11
+
+
+def test_a_new_highest_value_of_a_mobile_station_is_told_at_once_and_kept(desk):
+    _, higher, lower, later = drive(desk, (0, 1.0, 0), (5, 1.3, 50), (10, 0.9, 100), (66, 0.8, 700))
+    assert [len(published) for published in (higher, lower, later)] == [1, 0, 1]
+    facts = later[0].condition.facts
+    assert later[0].condition.value < facts["peak"] == 1.3
+    assert facts["peak_lat"] == pytest.approx(59.91 + 50 / 111_132)
+
+
+def test_a_diagnostic_alarm_tells_of_higher_values_only(desk):
+    looks = [(0, 1.0, 0), (100, 0.5, 9000), (200, 1.1, 20_000), (300, 1.3, 30_000)]
+    told = drive(desk, *looks, priority=Priority.D)
+    assert [len(published) for published in told] == [1, 0, 0, 1]
 
 
 def test_priority_1_is_held_until_somebody_has_seen_it(desk):

@@ -15,6 +15,7 @@ from samples.alert_samples import (
     UNTIL_US,
     alarm,
     condition,
+    evidence,
     in_state,
     network,
     site_model,
@@ -218,8 +219,29 @@ class TestGeometry:
         point = render_alert(alarm(cond), MODEL)["geometry"]
         assert point == {"type": "Point", "coordinates": [10.74, 59.9123457]}
 
-    def test_a_network_alarm_without_a_station_is_its_zone(self):
-        cond = replaced(network(condition()), station=None, channel=None)
+    def test_a_network_alarm_is_the_stations_that_take_part_and_no_other(self):
+        for scope in Scope:
+            cond = replaced(network(condition()), scope=scope)
+            geometry = render_alert(alarm(cond), MODEL)["geometry"]
+            assert geometry == {
+                "type": "MultiPoint",
+                "coordinates": [[10.73, 59.91], [10.731, 59.911], [10.7315, 59.9105]],
+            }, scope
+
+    def test_a_network_alarm_in_a_site_without_zones_is_no_whole_site(self):
+        model = msgspec.structs.replace(MODEL, zones={})
+        cond = replaced(network(condition()), scope=Scope.SITE)
+        assert len(render_alert(alarm(cond), model)["geometry"]["coordinates"]) == 3
+
+    def test_a_van_and_the_stations_that_agree_are_each_where_they_measured(self):
+        cond = condition(
+            station="van", place=(59.912, 10.74, 12.0), evidence=(evidence("van"), evidence("st06"))
+        )
+        geometry = render_alert(alarm(cond), MODEL)["geometry"]
+        assert geometry["coordinates"] == [[10.74, 59.912], [10.731, 59.911]]
+
+    def test_a_zone_alarm_without_a_station_is_its_zone(self):
+        cond = replaced(condition(), station=None, channel=None, evidence=())
         geometry = render_alert(alarm(cond), MODEL)["geometry"]
         assert geometry["type"] == "Polygon"
         assert geometry["coordinates"] == [[list(point) for point in RING]]
@@ -236,11 +258,13 @@ class TestGeometry:
         assert len(ring) == 4
         assert ring[0] == ring[-1]
 
-    def test_a_zone_without_outline_and_a_site_alarm_fall_back_to_the_site(self):
-        lost = condition(station="van", zone="south")
-        wide = replaced(condition(), scope=Scope.SITE)
-        for cond in (lost, wide):
-            assert render_alert(alarm(cond), MODEL)["geometry"]["type"] == "Polygon"
+    def test_a_zone_without_outline_falls_back_to_the_site(self):
+        cond = condition(station="van", zone="south")
+        assert render_alert(alarm(cond), MODEL)["geometry"]["type"] == "Polygon"
+
+    def test_a_site_alarm_about_a_known_station_is_at_that_station(self):
+        cond = replaced(condition(), scope=Scope.SITE)
+        assert render_alert(alarm(cond), MODEL)["geometry"]["type"] == "Point"
 
     def test_several_zones_make_one_site(self):
         zones = {

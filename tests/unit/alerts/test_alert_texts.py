@@ -20,7 +20,7 @@ from samples.alert_samples import (
     site_model,
 )
 
-from cbrn_core.alarm import AlarmState, Basis, Certainty, Priority, Reason
+from cbrn_core.alarm import AlarmState, Basis, Certainty, Priority, Reason, Scope
 from cbrn_core.reading import DetectionClass
 from cbrn_gateway.alarms.lint import lint
 from cbrn_gateway.alarms.texts import CATALOGUES, READ_ALOUD_LIMIT, describe, not_detectable
@@ -36,8 +36,8 @@ def text(cond=None, language="en", model=MODEL, **fields):
     return describe(alarm(cond, **fields), model, language=language).text
 
 
-def spoken(cond=None, **fields):
-    return describe(alarm(cond, **fields), MODEL).read_aloud
+def spoken(cond=None, language="en", **fields):
+    return describe(alarm(cond, **fields), MODEL, language=language).read_aloud
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -103,7 +103,7 @@ class TestRaised:
             "Single sensor, treat as real. "
             "Instrument shows 1.9 ppm; expected final value 3.1 ± 0.6 ppm. "
             "MEASURED HERE, source unknown: st05, Fountain. Certainty: possible. "
-            "Since 21:01:04 +02:00 (19:01:04Z). Note: limit not signed off by the city."
+            "Since 21:01:04 +02:00 (19:01:04Z)."
         )
 
     def test_a_rule_may_say_what_else_explains_it(self):
@@ -189,6 +189,11 @@ class TestNotes:
     def test_a_signed_limit_needs_no_note(self):
         assert "signed off" not in text(condition(Reason.NOTICE_LEVEL)), "ammonia is marked A"
 
+    def test_a_verified_figure_needs_no_note_and_a_recalled_one_does(self):
+        assert "signed off" not in text(condition())
+        recalled = condition(agent="so2", level="AEGL-2 10-min concentration (momentary)")
+        assert "Note: limit not signed off by the city." in text(recalled)
+
     @pytest.mark.parametrize(("unsigned", "noted"), [(True, True), (False, False)])
     def test_the_policy_may_know_better_than_the_table(self, unsigned, noted):
         told = text(condition(facts={"limit_unsigned": unsigned}))
@@ -208,7 +213,7 @@ class TestNotes:
 class TestAmounts:
     def test_below_detection_is_never_a_zero(self):
         told = text(condition(value=0.0, sigma=0.01, instrument_value=None))
-        assert "chlorine below 0.05 ppm; above" in told
+        assert "chlorine below 0.05 ppm; has been above" in told
 
     def test_over_range_is_never_a_number_of_its_own(self):
         told = text(
@@ -460,3 +465,80 @@ def test_a_level_that_nothing_here_can_see_is_not_detectable():
 def test_words_depend_on_nothing_but_their_input():
     held = alarm(condition(priority=Priority.P1), changed_us=CHANGED_US)
     assert describe(held, MODEL) == describe(held, MODEL)
+
+
+NOTHING = {"en": "below 0.05 ppm", "nb": "under 0,05 ppm", "it": "sotto 0,05 ppm"}
+
+
+class TestNothing:
+    @pytest.mark.parametrize("language", list(NOTHING))
+    @pytest.mark.parametrize("shown", [0.0, -0.0, -0.02, 0.01])
+    @pytest.mark.parametrize("reason", [Reason.SPIKE, Reason.INSTRUMENT_ALARM])
+    def test_a_technical_text_says_below_the_detection_limit(self, reason, shown, language):
+        cond = condition(reason, value=shown, instrument_value=shown)
+        assert NOTHING[language] in text(cond, language=language)
+
+    @pytest.mark.parametrize("language", list(NOTHING))
+    @pytest.mark.parametrize(
+        ("reason", "facts"),
+        [
+            (Reason.STEP, {"jump": 0.0, "jump_s": 0.0}),
+            (Reason.STEP, {"jump": 12.0, "jump_s": 0.0}),
+            (Reason.STUCK, {"silent_s": 0.0}),
+            (Reason.STALE, {"silent_s": 0.0}),
+            (Reason.MOVED, {"moved_m": 0.0}),
+            (Reason.SPIKE, {"over_range": True}),
+        ],
+    )
+    def test_no_fact_of_nothing_becomes_a_bare_zero(self, reason, facts, language):
+        cond = condition(reason, value=0.0, instrument_value=0.0, facts=facts)
+        assert lint(text(cond, language=language), language) == []
+        assert lint(spoken(cond, language=language), language) == []
+
+    def test_a_temperature_of_zero_is_a_temperature(self):
+        cond = condition(
+            Reason.SPIKE, channel="air_temperature", unit="degC", value=0.0, instrument_value=0.0
+        )
+        assert "stood out at 0 °C" in text(cond)
+
+
+class TestNetworks:
+    def test_an_alarm_names_its_own_station_however_far_its_evidence_reaches(self):
+        for scope in Scope:
+            cond = msgspec.structs.replace(network(condition()), scope=scope)
+            told = text(cond)
+            assert told.startswith("st05 reads as chlorine"), scope
+            assert "MEASURED HERE, source unknown: st05, st06, st08." in told
+
+    def test_counts_are_averaged_and_have_no_final_value(self):
+        told = text(condition(Reason.RADIATION_ELEVATED, instrument_value=3.0))
+        assert "Instrument shows 3.0 µSv/h now; averaged 0.83 ± 0.06 µSv/h." in told
+
+
+class TestHeldLevels:
+    def test_a_value_back_under_its_level_is_not_said_to_be_above_it(self):
+        held = text(condition(value=2.1, setpoint=2.8))
+        assert "2.1 ± 0.6 ppm and rising; has been above the AEGL-2" in held
+        assert "has been above AEGL-2" in spoken(condition(value=2.1, setpoint=2.8))
+        over = text(condition(Reason.LEVEL, instrument_value=20.0, value=20.0, setpoint=28.0))
+        assert "; above the AEGL-2" in over, "over the range nobody knows how far"
+
+    def test_a_mobile_station_says_where_its_highest_value_was(self):
+        facts = {"peak": 1.44, "peak_lat": 37.5, "peak_lon": 140.25, "places": 4}
+        cond = condition(Reason.RADIATION_ELEVATED, value=0.6, facts=facts)
+        assert "Highest so far 1.4 µSv/h (37.50000°, 140.25000°)." in text(cond)
+        at_peak = condition(Reason.RADIATION_ELEVATED, value=1.44, facts=facts)
+        assert "Highest" not in text(at_peak)
+
+    def test_an_explanation_that_ended_is_no_level(self):
+        cond = condition(Reason.EXPLAINED_BY_ALTITUDE, priority=Priority.D)
+        told = text(cond, state=AlarmState.NORMAL)
+        assert "reading back below what is unusual for this station" in told
+        assert "area NOT declared safe" in told
+        assert "treat as real" not in text(cond)
+
+    def test_a_computed_level_says_its_figure_within_its_brackets(self):
+        level = "elevated level (0.5 µSv/h and 3 × this station's background)"
+        cond = condition(Reason.RADIATION_ELEVATED, level=level, setpoint=0.66)
+        told = text(cond, state=AlarmState.RTN_UNACK)
+        assert "3 × this station's background: 0.66 µSv/h)" in told

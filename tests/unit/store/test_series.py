@@ -1,5 +1,5 @@
 import pytest
-from samples.store_samples import FULL_READING, START_US, estimate, reading
+from samples.store_samples import FULL_READING, START_US, estimate, reading, readings_after
 
 from cbrn_core.errors import StorageError
 from cbrn_core.place import Fix
@@ -44,7 +44,7 @@ def snapshot(last_row=0, **fields):
 def test_a_reading_comes_back_as_it_was(series, kept):
     series.append([kept])
     assert series.readings(KEY) == [kept]
-    assert list(series.readings_after(0)) == [kept]
+    assert readings_after(series, 0) == [kept]
 
 
 @pytest.mark.parametrize(
@@ -115,14 +115,14 @@ def test_catching_up_yields_what_came_after_a_row_in_the_order_it_came(series):
     cursor = series.last_row()
     later = [reading(4), reading(2), FULL_READING]
     series.append(later, [estimate(4)])
-    assert list(series.readings_after(cursor)) == later
+    assert readings_after(series, cursor) == later
 
 
 def test_catching_up_goes_over_many_pages(series, monkeypatch):
     monkeypatch.setattr("cbrn_gateway.store.series._PAGE_ROWS", 7)
     kept = [reading(s) for s in range(50)]
     series.append(kept, [estimate(s) for s in range(50)])
-    assert list(series.readings_after(0)) == kept
+    assert readings_after(series, 0) == kept
 
 
 def test_a_snapshot_comes_back_and_the_newest_counts(path, series):
@@ -138,7 +138,7 @@ def test_rows_after_a_snapshot_never_fall_behind_it(path, series):
     series.save_snapshot(snapshot(500))
     series.append([reading()])
     assert series.last_row() == 501
-    assert list(series.readings_after(500)) == [reading()]
+    assert readings_after(series, 500) == [reading()]
 
 
 @pytest.mark.parametrize(

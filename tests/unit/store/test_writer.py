@@ -2,7 +2,7 @@ import asyncio
 import threading
 
 import pytest
-from samples.store_samples import EPOCH, START_US, estimate, reading
+from samples.store_samples import EPOCH, START_US, estimate, reading, readings_after
 
 from cbrn_core.errors import StorageError
 from cbrn_gateway.store.series import Series, SeriesReader, Snapshot
@@ -192,9 +192,26 @@ async def test_a_snapshot_is_saved_after_the_samples_it_knows(tmp_path):
     await stores.writer.save_snapshot(kept)
     reader = SeriesReader(tmp_path / "series.db")
     assert reader.load_snapshot() == kept
-    assert list(reader.readings_after(row)) == [reading(2)]
+    assert readings_after(reader, row) == [reading(2)]
     reader.close()
     await stores.writer.close()
+
+
+@pytest.mark.asyncio
+async def test_no_snapshot_is_saved_while_lines_of_its_samples_wait(tmp_path):
+    stores = Stores(tmp_path, interval_s=NEVER_S)
+    limit_pages(stores.spool.database)
+    too_large = Batch(readings=[reading(1)], lines={Consequence.READING: [b"x" * 50_000]})
+    row = stores.writer.submit(too_large)
+    with pytest.raises(StorageError):
+        await stores.writer.save_snapshot(
+            Snapshot(journal_seq=1, last_row=row, config_hash="c", state=b"bank")
+        )
+    reader = SeriesReader(tmp_path / "series.db")
+    assert reader.load_snapshot() is None
+    reader.close()
+    with pytest.raises(StorageError, match="1 rows could not be written"):
+        await stores.writer.close()
 
 
 @pytest.mark.asyncio

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from math import inf, isfinite
 
+import msgspec
+
 from cbrn_core.agents import AGENTS
 from cbrn_core.alarm import AlarmKey, AlarmKind, Condition, Evidence, Priority, Reason
 from cbrn_core.estimate import Estimate
@@ -18,9 +20,9 @@ from cbrn_gateway.alarms.rules.chemical_levels import (
     InactiveLevel,
     chemical_levels,
 )
-from cbrn_gateway.alarms.rules.exposure import ExposureMeter
-from cbrn_gateway.alarms.rules.levels import ALARM_RANK, Level, LevelTest
-from cbrn_gateway.alarms.rules.noise import QuietNoise
+from cbrn_gateway.alarms.rules.exposure import ExposureMemory, ExposureMeter
+from cbrn_gateway.alarms.rules.levels import ALARM_RANK, Level, LevelMemory, LevelTest
+from cbrn_gateway.alarms.rules.noise import NoiseMemory, QuietNoise
 from cbrn_gateway.alarms.rules.watched import Facts, Watched, spoken
 
 SOURCE = "level"
@@ -32,6 +34,18 @@ _GREATEST = 1e9
 """Pure gas is 1e6 ppm; a greater figure must not overflow Cⁿ."""
 
 _DECISIVE = frozenset({Flag.OVER_RANGE, Flag.STEP})
+
+
+class ChemicalMemory(msgspec.Struct, frozen=True, array_like=True):
+    """State of one channel's rule; `tests` in the order of its levels."""
+
+    tests: list[LevelMemory]
+    noise: NoiseMemory
+    meter: ExposureMemory
+    last_us: int | None
+    period_us: int
+    alone: Estimate | None
+    deadline_us: int | None
 
 
 class ChemicalRule:
@@ -105,6 +119,29 @@ class ChemicalRule:
                 test.raise_now()
         self._cases.adopt(self._watched, SOURCE, condition)
         self._busy = True
+
+    def memory(self) -> ChemicalMemory:
+        """Return the whole state, for a restart under the same configuration."""
+        return ChemicalMemory(
+            [test.memory() for test in self._tests()],
+            self._noise.memory(),
+            self._meter.memory(),
+            self._last_us,
+            self._period_us,
+            self._alone,
+            self.deadline_us,
+        )
+
+    def recall(self, memory: ChemicalMemory) -> None:
+        """Replace the state."""
+        for test, remembered in zip(self._tests(), memory.tests, strict=False):
+            test.recall(remembered)
+        self._noise.recall(memory.noise)
+        self._meter.recall(memory.meter)
+        self._last_us, self._period_us = memory.last_us, memory.period_us
+        self._alone, self.deadline_us = memory.alone, memory.deadline_us
+        self._look_at_noise()
+        self._busy = self._is_busy()
 
     def inactive_levels(self) -> list[InactiveLevel]:
         """Return the levels that this channel is too coarse to judge."""
@@ -349,7 +386,8 @@ class ChemicalRule:
 def _clears_when(test: LevelTest, estimate: Estimate, unit: str) -> str:
     limit = test.clear_limit(estimate.sigma)
     delay_s = test.level.off_delay_s
-    return f"below {significant(limit)} {unit} for {delay_s:g} s of fresh readings"
+    lasting = f" for {delay_s:g} s of fresh readings" if delay_s > 0 else ""
+    return f"below {significant(limit)} {unit}{lasting}"
 
 
 def _declared_noise(watched: Watched) -> tuple[float | None, float | None, float]:

@@ -26,6 +26,7 @@ from cbrn_gateway.alarms.rules.levels import (
     Level,
 )
 from cbrn_gateway.alarms.rules.watched import Facts
+from cbrn_gateway.alarms.signatures import is_signed
 
 _LONG_WINDOWS_MIN = (30.0, 60.0)
 _SECONDS_PER_MIN = 60.0
@@ -202,7 +203,9 @@ class _Build:
         )
 
     def _facts(self, row: Limit) -> Facts:
-        signed = self._override.signed_by is not None or not row.needs_signature
+        signed = self._override.signed_by is not None or is_signed(
+            self._agent.id, row, self._policy.signed
+        )
         return {
             "limit_audience": row.audience.value,
             "limit_basis": row.basis,

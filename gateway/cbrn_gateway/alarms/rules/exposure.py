@@ -8,6 +8,8 @@ extrapolation). Reference: NRC, Standing Operating Procedures for AEGLs, 2001, �
 from collections import deque
 from collections.abc import Iterable
 
+import msgspec
+
 from cbrn_core.agents import Agent
 from cbrn_core.times import US_PER_S, seconds_to_us
 
@@ -34,6 +36,14 @@ def exponent_for(agent: Agent, minutes: float) -> float | None:
     """Return n of Cⁿ·t for an exposure of so many minutes; None where it is not known."""
     late = agent.late_after_min is not None and minutes > agent.late_after_min
     return agent.late_exponent if late else agent.toxic_load_exponent
+
+
+class ExposureMemory(msgspec.Struct, frozen=True, array_like=True):
+    """What a meter knows; `bins` are (start µs, dose, load, unknown s)."""
+
+    bins: list[tuple[int, float, float, float]]
+    last_us: int | None
+    last_c: float
 
 
 class _Bin:
@@ -103,6 +113,21 @@ class ExposureMeter:
         start_us = (self._last_us or 0) - seconds_to_us(window_s)
         unknown_s = sum(b.unknown_s for b in self._bins if b.start_us >= start_us)
         return max(0.0, 1.0 - unknown_s / window_s)
+
+    def memory(self) -> ExposureMemory:
+        """Return the whole state."""
+        bins = [(b.start_us, b.dose, b.load, b.unknown_s) for b in self._bins]
+        return ExposureMemory(bins, self._last_us, self._last_c)
+
+    def recall(self, memory: ExposureMemory) -> None:
+        """Replace the state by one of a meter with the same exponent."""
+        self._bins.clear()
+        for start_us, dose, load, unknown_s in memory.bins:
+            found = self._bin(start_us)
+            found.dose, found.load, found.unknown_s = dose, load, unknown_s
+        self._last_us, self._last_c = memory.last_us, memory.last_c
+        self._means.clear()
+        self._loads.clear()
 
     def _integrate(self, start_us: int, end_us: int, first_c: float, last_c: float) -> None:
         if end_us - start_us <= self._hold_us:

@@ -1,10 +1,21 @@
 """Is a mobile station in the air? Cosmic radiation then explains a rise (safety 10)."""
 
+import msgspec
+
 from cbrn_core.place import Fix, distance_m
 from cbrn_core.times import US_PER_S, seconds_to_us
 
 _LEAST_STEP_US = seconds_to_us(2)
 _HOLD_US = seconds_to_us(60)
+
+
+class FlightMemory(msgspec.Struct, frozen=True, array_like=True):
+    """Where a mobile station started and was last; `last` is (µs, lat, lon)."""
+
+    start_m: float | None
+    last: tuple[int, float, float] | None
+    derived_m_s: float | None
+    seen_us: int | None
 
 
 class FlightWatch:
@@ -27,6 +38,15 @@ class FlightWatch:
         if fix is not None and fix.gnss_fix is not False:
             self._note(fix, time_us)
         return self._seen_us is not None and 0 <= time_us - self._seen_us <= _HOLD_US
+
+    def memory(self) -> FlightMemory:
+        """Return the whole state."""
+        return FlightMemory(self._start_m, self._last, self._derived_m_s, self._seen_us)
+
+    def recall(self, memory: FlightMemory) -> None:
+        """Replace the state."""
+        self._start_m, self._last = memory.start_m, memory.last
+        self._derived_m_s, self._seen_us = memory.derived_m_s, memory.seen_us
 
     def _note(self, fix: Fix, time_us: int) -> None:
         speed_m_s = self._speed(fix, time_us)

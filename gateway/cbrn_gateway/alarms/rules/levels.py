@@ -39,6 +39,16 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     facts: Facts = {}
 
 
+class LevelMemory(msgspec.Struct, frozen=True, array_like=True):
+    """How far one level has been reached or left; steady µs."""
+
+    holding: bool
+    count: int
+    first_us: int
+    below_us: int | None
+    setpoint: float
+
+
 class LevelTest:
     """Consecutive samples, persistence, deadband and off-delay of one level.
 
@@ -100,6 +110,17 @@ class LevelTest:
     def interrupt(self) -> None:
         """Forget that the level was being left: nothing fresh is known any more."""
         self._below_us = None
+
+    def memory(self) -> LevelMemory:
+        """Return the whole state."""
+        return LevelMemory(self.holding, self.count, self._first_us, self._below_us, self.setpoint)
+
+    def recall(self, memory: LevelMemory) -> None:
+        """Replace the state by that of a test of the same level."""
+        self.active = False
+        self.holding, self.count = memory.holding, memory.count
+        self._first_us, self._below_us = memory.first_us, memory.below_us
+        self.setpoint = memory.setpoint
 
     def _reached(self, value: float, sigma: float, now_us: int) -> bool:
         if value < self.setpoint:

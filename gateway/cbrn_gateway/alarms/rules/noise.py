@@ -2,6 +2,8 @@
 
 from math import sqrt
 
+import msgspec
+
 from cbrn_core.times import US_PER_S
 
 _OFFSET_TIME_S = 900.0
@@ -9,6 +11,14 @@ _FASTEST = 0.1
 _LONGEST_MEMORY = 300
 _LEAST_SAMPLES = 30
 _LOD_SIGMAS = 3.0
+
+
+class NoiseMemory(msgspec.Struct, frozen=True, array_like=True):
+    """What was learnt of a quiet channel."""
+
+    offset: float
+    variance: float
+    count: int
 
 
 class QuietNoise:
@@ -58,6 +68,16 @@ class QuietNoise:
                 self.offset += min(share, _FASTEST) * (value - self.offset)
         self._last = shown
         self._last_us = time_us
+
+    def memory(self) -> NoiseMemory:
+        """Return what was learnt."""
+        return NoiseMemory(self.offset, self._variance, self._count)
+
+    def recall(self, memory: NoiseMemory) -> None:
+        """Go on from what was learnt; the next sample follows a break."""
+        self.offset, self._variance = memory.offset, memory.variance
+        self._count = memory.count
+        self.pause()
 
     def pause(self) -> None:
         """Forget the last sample: the next quiet one follows an event."""

@@ -1,18 +1,21 @@
 """Levels of one radiation channel (safety 10): from the first unusual count to TURN BACK."""
 
-from math import inf, isfinite, sqrt
+from math import hypot, inf, isfinite, sqrt
 from statistics import NormalDist
+from typing import NamedTuple
+
+import msgspec
 
 from cbrn_core.alarm import AlarmKey, AlarmKind, Condition
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Quality, Reading
 from cbrn_core.times import US_PER_S
 from cbrn_core.units import Unit
-from cbrn_fusion.counting import poisson_limit
 from cbrn_gateway.alarms.policy import Policy, RadiationPolicy, priority
 from cbrn_gateway.alarms.rules.cases import CaseBook
-from cbrn_gateway.alarms.rules.flight import FlightWatch
-from cbrn_gateway.alarms.rules.levels import ALARM_RANK, Level, LevelTest
+from cbrn_gateway.alarms.rules.count_limit import count_limit
+from cbrn_gateway.alarms.rules.flight import FlightMemory, FlightWatch
+from cbrn_gateway.alarms.rules.levels import ALARM_RANK, Level, LevelMemory, LevelTest
 from cbrn_gateway.alarms.rules.radiation_levels import radiation_levels
 from cbrn_gateway.alarms.rules.watched import GAMMA, Facts, Watched, spoken
 
@@ -24,13 +27,23 @@ _QUIET_SIGMAS = 3.0
 _RELATIVE_SIGMAS = 3.0
 _COMMISSIONED = "commissioned"
 _MOST_COUNTS = 1e15
-_NORMAL_FROM_COUNTS = 1e6
 _MOST_PLACES = 1000
 """Places of about 100 m that one alarm of a mobile station counts."""
 
 RadiationBackground = tuple[float | str, ...]
-"""(value, …, source): first the value in the estimate's unit, NaN while unknown; last the
-source: commissioned, learnt or running."""
+"""(value, source) or (value, sigma of it, source): the value in the estimate's unit, NaN
+while unknown; source: commissioned, learnt or running."""
+
+
+class RadiationMemory(msgspec.Struct, frozen=True, array_like=True):
+    """State of one channel's rule; `tests`: the absolute levels, then elevated."""
+
+    tests: list[LevelMemory]
+    investigating: bool
+    flight: FlightMemory
+    last_us: int | None
+    interval_s: float
+    places: list[tuple[float, float]]
 
 
 class RadiationRule:
@@ -49,7 +62,7 @@ class RadiationRule:
         self._absolute = [self._test(level) for level in self._levels.absolute]
         self._elevated = self._test(self._levels.elevated)
         self._investigating = False
-        self._limit: tuple[float, float, float] = (-1.0, 0.0, inf)
+        self._limit: tuple[tuple[float, float, float], float] = ((-1.0, 0.0, 0.0), inf)
         self._flight = FlightWatch(self._rules.flight_altitude_m, self._rules.flight_speed_m_s)
         self._last_us: int | None = None
         self._interval_s = watched.channel.period_s or 1.0
@@ -66,15 +79,15 @@ class RadiationRule:
         if not isfinite(estimate.value):
             return []
         self._note_interval(estimate.time_us)
-        normal, source = _normal(background)
+        normal = _normal(background)
         flying = self._watched.mobile and self._flight.is_flying(estimate.fix, estimate.time_us)
-        self._see(estimate, normal, now_us)
+        self._see(estimate, None if normal is None else normal.value, now_us)
         unusual = normal is not None and self._is_unusual(estimate, reading, normal)
         quiet = not unusual and not self._is_raised()
         if quiet and not self._cases.has_any(self._watched):
             self._places.clear()
             return []
-        story = _Story(estimate, normal, source, now_us)
+        story = _Story(estimate, normal, now_us)
         return self._specific(story) + self._evolving(story, unusual=unusual, flying=flying)
 
     def interrupt(self) -> None:
@@ -89,6 +102,26 @@ class RadiationRule:
             if isinstance(rank, int) and test.level.rank <= rank:
                 test.raise_now()
         self._cases.adopt(self._watched, SOURCE, condition)
+
+    def memory(self) -> RadiationMemory:
+        """Return the whole state, for a restart under the same configuration."""
+        return RadiationMemory(
+            [test.memory() for test in (*self._absolute, self._elevated)],
+            self._investigating,
+            self._flight.memory(),
+            self._last_us,
+            self._interval_s,
+            sorted(self._places),
+        )
+
+    def recall(self, memory: RadiationMemory) -> None:
+        """Replace the state."""
+        for test, remembered in zip((*self._absolute, self._elevated), memory.tests, strict=False):
+            test.recall(remembered)
+        self._investigating = memory.investigating
+        self._flight.recall(memory.flight)
+        self._last_us, self._interval_s = memory.last_us, memory.interval_s
+        self._places = set(memory.places)
 
     def _see(self, estimate: Estimate, normal: float | None, now_us: int) -> None:
         value, sigma = estimate.value * self._scale, estimate.sigma * self._scale
@@ -116,7 +149,7 @@ class RadiationRule:
         tests = (*self._absolute, self._elevated)
         return any(test.active or test.holding for test in tests)
 
-    def _is_unusual(self, estimate: Estimate, reading: Reading, normal: float) -> bool:
+    def _is_unusual(self, estimate: Estimate, reading: Reading, normal: "_Normal") -> bool:
         if reading.quality in {Quality.BAD, Quality.STALE}:
             return self._investigating
         shown = estimate.instrument_value
@@ -126,33 +159,32 @@ class RadiationRule:
         if per_count is None:
             return self._is_unusual_value(estimate, normal, livetime_s)
         counts = round(min(value / per_count, _MOST_COUNTS))
-        mean = min(normal / per_count, _MOST_COUNTS)
+        mean = min(normal.value / per_count, _MOST_COUNTS)
         calm = mean + _QUIET_SIGMAS * sqrt(mean)
         if counts <= calm:
             self._investigating = False
         elif not self._investigating:
-            self._investigating = counts >= self._poisson_limit(mean, livetime_s)
+            self._investigating = counts >= self._limit_of(
+                mean, normal.sigma / per_count, livetime_s
+            )
         return self._investigating
 
-    def _is_unusual_value(self, estimate: Estimate, normal: float, livetime_s: float) -> bool:
+    def _is_unusual_value(self, estimate: Estimate, normal: "_Normal", livetime_s: float) -> bool:
         """Judge a dose rate whose counts are not known, by its own sigma."""
         p = self._look_probability(livetime_s)
-        away = (estimate.value - normal) / estimate.sigma if estimate.sigma > 0 else 0.0
+        sigma = hypot(estimate.sigma, normal.sigma)
+        away = (estimate.value - normal.value) / sigma if sigma > 0 else 0.0
         if away <= _QUIET_SIGMAS:
             self._investigating = False
         elif away >= NormalDist().inv_cdf(1 - p):
             self._investigating = True
         return self._investigating
 
-    def _poisson_limit(self, mean: float, livetime_s: float) -> float:
-        known_mean, known_s, limit = self._limit
-        if (known_mean, known_s) != (mean, livetime_s):
-            p = self._look_probability(livetime_s)
-            if mean < _NORMAL_FROM_COUNTS:
-                limit = float(poisson_limit(mean, p))
-            else:
-                limit = mean + NormalDist().inv_cdf(1 - p) * sqrt(mean)
-            self._limit = (mean, livetime_s, limit)
+    def _limit_of(self, mean: float, sigma: float, livetime_s: float) -> float:
+        asked, limit = self._limit
+        if asked != (mean, sigma, livetime_s):
+            limit = count_limit(mean, sigma, self._look_probability(livetime_s))
+            self._limit = ((mean, sigma, livetime_s), limit)
         return limit
 
     def _look_probability(self, livetime_s: float) -> float:
@@ -252,27 +284,33 @@ class RadiationRule:
         return LevelTest(level, self._rules.deadband_fraction, self._rules.deadband_sigmas)
 
 
+class _Normal(NamedTuple):
+    """What is normal here, one sigma of it, and where it is from."""
+
+    value: float
+    sigma: float
+    source: str | None
+
+
 class _Story:
     """One estimate and what is normal here."""
 
-    def __init__(
-        self, estimate: Estimate, normal: float | None, source: str | None, now_us: int
-    ) -> None:
+    def __init__(self, estimate: Estimate, normal: _Normal | None, now_us: int) -> None:
         self.estimate = estimate
         self.now_us = now_us
         self._normal = normal
-        self._source = source
 
     def facts(self) -> Facts:
-        if self._normal is None:
+        normal = self._normal
+        if normal is None:
             return {"background_commissioned": False}
-        facts: Facts = {"background": self._normal}
-        if self._source is not None:
-            facts["background_source"] = self._source
-        if self._source != _COMMISSIONED:
+        facts: Facts = {"background": normal.value}
+        if normal.source is not None:
+            facts["background_source"] = normal.source
+        if normal.source != _COMMISSIONED:
             facts["background_commissioned"] = False
-        if self._normal > 0:
-            facts["normal_ratio"] = self.estimate.value / self._normal
+        if normal.value > 0:
+            facts["normal_ratio"] = self.estimate.value / normal.value
         return facts
 
 
@@ -283,13 +321,17 @@ def _dose_factor(watched: Watched) -> float | None:
     return 1.0 if watched.unit is Unit.USV_H else watched.channel.usv_h_per_cps
 
 
-def _normal(background: RadiationBackground | None) -> tuple[float | None, str | None]:
+def _normal(background: RadiationBackground | None) -> _Normal | None:
     if background is None:
-        return None, None
+        return None
     value, source = background[0], background[-1]
     if not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        return None, None
-    return float(value), source if isinstance(source, str) else None
+        return None
+    sigma = background[1] if len(background) > 2 else 0.0
+    known = isinstance(sigma, int | float) and isfinite(sigma)
+    return _Normal(
+        float(value), float(sigma) if known else 0.0, source if isinstance(source, str) else None
+    )
 
 
 def _scaled(value: float | None, scale: float) -> float | None:
@@ -299,4 +341,6 @@ def _scaled(value: float | None, scale: float) -> float | None:
 def _clears_when(test: LevelTest | None, sigma: float, unit: Unit) -> str:
     if test is None or not isfinite(test.setpoint):
         return "readings back at what is normal for this station"
-    return f"below {test.clear_limit(sigma):.3g} {unit} for {test.level.off_delay_s:g} s"
+    delay_s = test.level.off_delay_s
+    lasting = f" for {delay_s:g} s" if delay_s > 0 else ""
+    return f"below {test.clear_limit(sigma):.3g} {unit}{lasting}"

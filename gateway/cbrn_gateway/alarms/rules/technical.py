@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 from cbrn_core.alarm import AlarmKind, Condition, Evidence, Reason
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Detection, Flag, InstrumentAlarm, Reading
-from cbrn_core.times import US_PER_S
+from cbrn_core.times import US_PER_S, format_rfc3339
 from cbrn_gateway.alarms.policy import Policy, Rank, priority
 from cbrn_gateway.alarms.rules.cases import CaseBook
 from cbrn_gateway.alarms.rules.watched import Facts, Watched, spoken
@@ -35,7 +37,12 @@ _WORDS = {
     Reason.SPIKE: "single sample stood out",
     Reason.STEP: "step",
 }
-_OFF_DELAY_S = {Reason.STEP: 10.0, Reason.STUCK: 10.0, Reason.INSTRUMENT_FAULT: 10.0}
+_OFF_DELAY_S = {
+    Reason.STEP: 10.0,
+    Reason.STUCK: 10.0,
+    Reason.INSTRUMENT_FAULT: 10.0,
+    Reason.SPIKE: 60.0,
+}
 """A fault that flickers is one fault."""
 
 _CLEARS = {
@@ -128,6 +135,8 @@ class TechnicalRule:
         case = self._cases.find(watched, key)
         if case is not None and seen.source in case.claims:
             return []
+        if reason is Reason.SPIKE and seen.source == ESTIMATE:
+            seen = self._spike(seen)
         rank: Rank = getattr(self._policy.technical, reason.value)
         condition = spoken(
             watched.template(key),
@@ -144,6 +153,16 @@ class TechnicalRule:
             clears_when=_CLEARS.get(reason, "the instrument no longer says so"),
         )
         return self._cases.claim(watched, seen.source, condition, seen.now_us)
+
+    def _spike(self, seen: _Seen) -> _Seen:
+        """Return the sample that stood out: the one before that which shows it."""
+        if len(self._recent) < 2 or seen.evidence is None:
+            return seen
+        spike_us, shown = self._recent[-2]
+        evidence = msgspec.structs.replace(
+            seen.evidence, value=shown, sigma=None, observed_at=format_rfc3339(spike_us)
+        )
+        return seen._replace(evidence=evidence, observed_us=spike_us, shown=shown)
 
     def _remember(self, time_us: int, shown: float) -> None:
         self._recent.append((time_us, shown))

@@ -1,0 +1,91 @@
+"""What the gateway sees of itself – a link, a disk, a refusal – as technical conditions."""
+
+from collections.abc import Callable, Iterable
+
+from cbrn_core.alarm import Alarm, AlarmKey, AlarmKind, Basis, Condition, Reason, Scope
+from cbrn_core.clock import Clock
+from cbrn_core.quantities import Hazard
+from cbrn_core.site_model import SiteModel
+from cbrn_core.times import seconds_to_us
+from cbrn_gateway.alarms.policy import Policy, priority
+from cbrn_gateway.pipeline.pipeline import Noticed
+
+_WORDS = {
+    Reason.LINK_DOWN: "no contact",
+    Reason.DELIVERY_REFUSED: "delivery refused",
+    Reason.STORE_FAILED: "store refuses",
+}
+_LONGEST_DETAIL = 120
+
+_Trouble = tuple[Reason, str]
+
+
+class Notices:
+    """Tells each trouble once when it begins and once when it has ended.
+
+    A trouble ends `quiet_s` after it was last seen, or when `mended` says so; `put` takes
+    the events.
+    """
+
+    def __init__(
+        self,
+        model: SiteModel,
+        policy: Policy,
+        clock: Clock,
+        put: Callable[[Noticed], None],
+        quiet_s: float = 120.0,
+    ) -> None:
+        self._site = model.site
+        self._policy = policy
+        self._clock = clock
+        self._put = put
+        self._quiet_us = seconds_to_us(quiet_s)
+        self._seen_us: dict[_Trouble, int | None] = {}
+
+    def failing(self, reason: Reason, about: str, detail: str) -> None:
+        """Say that something about `about` (mqtt, influx, series …) fails now."""
+        now_us = self._clock.now().steady_us
+        is_new = self._seen_us.get((reason, about)) is None
+        self._seen_us[reason, about] = now_us
+        if is_new:
+            self._tell(reason, about, now_us, detail[:_LONGEST_DETAIL], active=True)
+
+    def mended(self, reason: Reason, about: str) -> None:
+        """Say that it works; told once."""
+        if self._seen_us.get((reason, about)) is not None:
+            self._seen_us[reason, about] = None
+            self._tell(reason, about, self._clock.now().steady_us, "", active=False)
+
+    def adopt(self, alarms: Iterable[Alarm]) -> None:
+        """Take up what an earlier run left open, as if it had been seen just now."""
+        now_us = self._clock.now().steady_us
+        for alarm in alarms:
+            condition = alarm.condition
+            if condition.reason in _WORDS and condition.active:
+                about = str(condition.facts.get("about", ""))
+                self._seen_us[condition.reason, about] = now_us
+
+    def settle(self) -> None:
+        """End the troubles that have not been seen for a while."""
+        before_us = self._clock.now().steady_us - self._quiet_us
+        for (reason, about), seen_us in list(self._seen_us.items()):
+            if seen_us is not None and seen_us <= before_us:
+                self.mended(reason, about)
+
+    def _tell(self, reason: Reason, about: str, now_us: int, detail: str, *, active: bool) -> None:
+        rank = getattr(self._policy.technical, reason.value)
+        condition = Condition(
+            key=AlarmKey(f"{self._site.id}/{about}", AlarmKind.TECHNICAL, reason.value),
+            active=active,
+            at_us=now_us,
+            observed_us=now_us,
+            reason=reason,
+            priority=priority(rank),
+            hazard=Hazard.TECHNICAL,
+            level=_WORDS[reason],
+            basis=Basis.MOMENTARY,
+            scope=Scope.SITE,
+            clears_when="it works again",
+            facts={"about": about, "detail": detail} if detail else {"about": about},
+        )
+        self._put(Noticed(now_us, condition))

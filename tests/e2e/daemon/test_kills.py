@@ -1,0 +1,243 @@
+"""Daemon, broker and database are killed under load, three times each: nothing told is lost.
+
+The leak goes on all the while: its alarm stays the same alarm.
+"""
+
+import json
+import signal
+import subprocess
+from collections import defaultdict
+from itertools import pairwise
+
+import msgspec
+import pytest
+from e2e.evidence import (
+    Sample,
+    alerts,
+    highest_value,
+    journalled,
+    points,
+    quarantined,
+    spooled,
+    stored,
+    version_of,
+    wait_until,
+)
+from e2e.gateway_process import CBRN_GATEWAY, Daemon, Square, head, influx_table, mqtt_table
+from e2e.servers import Influx, Mosquitto, Process, subscriber
+from samples.site_samples import instruments
+
+pytestmark = [
+    pytest.mark.needs_mosquitto,
+    pytest.mark.needs_influxd,
+    pytest.mark.timeout(400),
+]
+
+ROUNDS = 3
+BETWEEN_KILLS = 60
+"""Samples: about two and a half seconds of the square."""
+SHOWN_PPM = 0.5
+RE_ANNUNCIATES = ("state", "priority", "level", "certainty", "scope", "corroboration")
+MOVED_BY = 0.2
+
+
+class Evidence(msgspec.Struct):
+    """What nine kills left behind."""
+
+    heard: list[dict]
+    log: list[dict]
+    journal: list[dict]
+    taken: list[Sample]
+    before_kills: set[Sample]
+    points: list[Sample]
+    alarm_points: set[tuple[str, int]]
+    spool: list[bytes]
+    quarantine: list[tuple[bytes, str]]
+    verify: subprocess.CompletedProcess
+    exit_code: int
+
+    def by_alarm(self) -> dict[str, list[dict]]:
+        versions = defaultdict(list)
+        for alert in self.journal:
+            versions[alert["id"]].append(alert)
+        return versions
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory) -> Evidence:
+    folder = tmp_path_factory.mktemp("kills")
+    broker, influx = Mosquitto(folder / "mosquitto"), Influx(folder / "influx")
+    broker.start()
+    influx.start()
+    square = Square(folder / "square")
+    servers = mqtt_table(broker, folder) + influx_table(influx, folder)
+    site = head(folder / "gateway") + servers + instruments(square.endpoints)
+    daemon = Daemon(folder / "gateway", site)
+    try:
+        with subscriber(broker, "cbrn/#", options=("-c", "-x", "3600")) as soc:
+            daemon.start()
+            wait_until(lambda: is_rising(daemon), "a detector shows the gas, below any level")
+            daemon.kill()
+            daemon.start()
+            wait_until(lambda: has_alarmed(daemon), "the leak is alarmed all the same")
+            keep_sessions(broker.process)
+            before_kills = kill_them_all(daemon, broker.process, influx.database)
+            square.stop()
+            wait_until(lambda: not spooled(daemon.data_dir), "all is delivered")
+            wait_until(lambda: heard_whole_journal(soc, daemon), "the whole journal is told")
+            code, _ = daemon.terminate()
+            wait_until(lambda: heard_whole_journal(soc, daemon), "the last entries too")
+            heard, log = alerts(soc), alerts(soc, "/log/")
+        alarm_rows = influx.query("SELECT alarm_id, version FROM alarm GROUP BY *")
+        return Evidence(
+            heard,
+            log,
+            journalled(daemon.data_dir),
+            stored(daemon.data_dir),
+            before_kills,
+            points(influx),
+            {(row["alarm_id"], row["version"]) for row in alarm_rows},
+            spooled(daemon.data_dir),
+            quarantined(daemon.data_dir),
+            subprocess.run(
+                [CBRN_GATEWAY, "verify", str(daemon.data_dir), "--json"],
+                capture_output=True,
+                check=False,
+            ),
+            code,
+        )
+    finally:
+        square.stop()
+        daemon.kill()
+        influx.stop()
+        broker.stop()
+
+
+def kill_them_all(daemon: Daemon, *servers: Process) -> set[Sample]:
+    """Kill each in turn, rounds over; return what was committed before any of the kills."""
+    committed: set[Sample] = set()
+    for _ in range(ROUNDS):
+        for victim in (daemon, *servers):
+            work_on(daemon)
+            committed |= set(stored(daemon.data_dir))
+            victim.kill()
+            if victim is not daemon:
+                work_on(daemon)
+            victim.start()
+    work_on(daemon)
+    return committed
+
+
+def work_on(daemon: Daemon) -> None:
+    """Wait until the daemon has taken some more samples."""
+    before = len(stored(daemon.data_dir))
+    wait_until(lambda: len(stored(daemon.data_dir)) >= before + BETWEEN_KILLS, "samples")
+
+
+def keep_sessions(broker: Process) -> None:
+    """Have mosquitto write its sessions down, as it does every ten changes by itself."""
+    assert broker.child is not None
+    broker.child.send_signal(signal.SIGUSR1)
+
+
+def is_rising(daemon: Daemon) -> bool:
+    """Return whether some detector shows chlorine at all; its alarm is seconds away."""
+    return highest_value(daemon.data_dir, "cl2") >= SHOWN_PPM
+
+
+def has_alarmed(daemon: Daemon) -> bool:
+    return any(a["properties"]["priority"] == 1 for a in journalled(daemon.data_dir))
+
+
+def heard_whole_journal(soc, daemon: Daemon) -> bool:
+    told = {version_of(alert) for alert in alerts(soc, "/log/")}
+    return {version_of(alert) for alert in journalled(daemon.data_dir)} <= told
+
+
+def test_the_daemon_comes_through(evidence):
+    assert evidence.exit_code == 0
+
+
+def test_every_journalled_alert_arrives(evidence):
+    wanted = {version_of(alert) for alert in evidence.journal}
+    assert wanted == {version_of(alert) for alert in evidence.log}
+    newest = {alert["id"]: version_of(alert)[1] for alert in evidence.journal}
+    shown: dict[str, int] = {}
+    for alert in evidence.heard:
+        alarm_id, version = version_of(alert)
+        shown[alarm_id] = max(version, shown.get(alarm_id, 0))
+    assert shown == newest
+
+
+def test_one_version_always_says_the_same(evidence):
+    bodies: dict[tuple[str, int], dict] = {version_of(alert): alert for alert in evidence.journal}
+    for alert in evidence.heard + evidence.log:
+        assert alert == bodies[version_of(alert)]
+
+
+def test_no_committed_reading_is_lost_and_none_is_doubled(evidence):
+    assert evidence.before_kills
+    assert evidence.before_kills <= set(evidence.taken)
+    assert len(evidence.taken) == len(set(evidence.taken))
+
+
+def test_influxdb_holds_the_same_samples(evidence):
+    assert len(evidence.points) == len(set(evidence.points))
+    assert set(evidence.points) == set(evidence.taken)
+    assert evidence.spool == []
+    assert evidence.quarantine == []
+
+
+def test_influxdb_holds_every_alert_version(evidence):
+    assert evidence.alarm_points == {version_of(alert) for alert in evidence.journal}
+
+
+def test_the_journal_verifies(evidence):
+    assert evidence.verify.returncode == 0, evidence.verify.stdout
+    report = json.loads(evidence.verify.stdout)
+    assert report["entries"] == len(evidence.journal)
+    assert len(report["epochs"]) == 1
+
+
+def test_the_leak_stays_one_alarm_at_each_station(evidence):
+    ids = defaultdict(set)
+    for alert in evidence.journal:
+        told = alert["properties"]
+        if told["kind"] == "specific" or told["level"] == "not in service":
+            ids[told["station"], told["kind"], told["agent"]].add(alert["id"])
+    assert ("st05", "specific", "cl2") in ids
+    assert {key: len(found) for key, found in ids.items()} == dict.fromkeys(ids, 1)
+
+
+def test_nothing_is_told_anew_that_did_not_change(evidence):
+    for versions in evidence.by_alarm().values():
+        assert [version_of(v)[1] for v in versions] == list(range(1, len(versions) + 1))
+        for before, after in pairwise(versions):
+            assert changed(before, after), (version_of(after), after["properties"]["text"])
+
+
+def test_raised_at_and_first_evidence_stay(evidence):
+    for versions in evidence.by_alarm().values():
+        for name in ("raised_at", "observed_at"):
+            assert len({v["properties"][name] for v in versions}) == 1
+
+
+def changed(before: dict, after: dict) -> bool:
+    """Return whether a version says more than the one before: why else tell it?"""
+    old, new = before["properties"], after["properties"]
+    if any(old[name] != new[name] for name in RE_ANNUNCIATES):
+        return True
+    if before["geometry"] != after["geometry"] or old["value"] is None or new["value"] is None:
+        return before["geometry"] != after["geometry"] or old["value"] != new["value"]
+    return abs(new["value"] - old["value"]) > MOVED_BY * abs(old["value"])
+
+
+def test_the_log_is_told_strictly_in_order(evidence):
+    told = [alert["properties"]["seq"] for alert in first_hearings(evidence.log)]
+    assert told == list(range(1, len(evidence.journal) + 1))
+
+
+def first_hearings(heard: list[dict]) -> list[dict]:
+    """Return each version where it was first heard."""
+    seen: set[tuple[str, int]] = set()
+    return [a for a in heard if not (version_of(a) in seen or seen.add(version_of(a)))]

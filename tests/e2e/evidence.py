@@ -1,0 +1,129 @@
+"""What a run left behind: rows, points, journal entries and messages, as plain sets."""
+
+import json
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from e2e.servers import Influx, Subscriber
+
+READING, ESTIMATE = 0, 1
+NOT_SAMPLES = frozenset({"estimate", "alarm", "health"})
+PATIENCE_S = 120.0
+
+
+class Sample(NamedTuple):
+    """What tells one sample from another."""
+
+    station: str
+    channel: str
+    time_us: int
+
+
+def wait_until(met: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Look until a condition holds; fail with its name when patience ends."""
+    deadline_s = time.monotonic() + patience_s
+    while not met():
+        assert time.monotonic() < deadline_s, f"still not after {patience_s:g} s: {what}"
+        time.sleep(0.05)
+
+
+def stored(data_dir: Path, kind: int = READING) -> list[Sample]:
+    """Return every committed sample of series.db, in the order of its row numbers."""
+    statement = (
+        "SELECT c.station, c.channel, h.time_us FROM head h"
+        " JOIN channels c ON c.id = h.channel_id WHERE h.kind = ? ORDER BY h.row"
+    )
+    return [Sample(*row) for row in _rows(data_dir / "series.db", statement, kind)]
+
+
+def highest_value(data_dir: Path, channel: str) -> float:
+    """Return the highest reading that any station stored of a channel, 0 without one."""
+    statement = (
+        "SELECT MAX(h.value) FROM head h JOIN channels c ON c.id = h.channel_id"
+        " WHERE h.kind = ? AND c.channel = ?"
+    )
+    ((value,),) = _rows(data_dir / "series.db", statement, READING, channel) or ((None,),)
+    return value or 0.0
+
+
+def journalled(data_dir: Path) -> list[dict]:
+    """Return every entry of journal.db in order."""
+    rows = _rows(data_dir / "journal.db", "SELECT body FROM entries ORDER BY seq")
+    return [json.loads(body) for (body,) in rows]
+
+
+def spooled(data_dir: Path) -> list[bytes]:
+    """Return the lines that wait for InfluxDB."""
+    return [line for (line,) in _rows(data_dir / "spool.db", "SELECT line FROM lines ORDER BY seq")]
+
+
+def quarantined(data_dir: Path) -> list[tuple[bytes, str]]:
+    """Return the lines that InfluxDB would not take, with its reasons."""
+    return _rows(data_dir / "spool.db", "SELECT line, reason FROM quarantine")
+
+
+def points(influx: Influx) -> list[Sample]:
+    """Return every point of every reading in InfluxDB; a repeat under other tags is two."""
+    measurements = [row["name"] for row in influx.query("SHOW MEASUREMENTS")]
+    found = []
+    for measurement in measurements:
+        if measurement not in NOT_SAMPLES:
+            statement = f'SELECT quality FROM "{measurement}" GROUP BY *'
+            found += [_sample(row) for row in influx.query(statement)]
+    return found
+
+
+def line_sample(line: bytes) -> Sample:
+    """Return which sample a spooled line of line protocol carries."""
+    series, _, rest = line.decode().partition(" ")
+    tags = dict(part.split("=", 1) for part in series.split(",")[1:])
+    return Sample(tags["station"], tags["channel"], int(rest.rsplit(" ", 1)[1]) // 1000)
+
+
+def is_reading_line(line: bytes) -> bool:
+    return line.split(b",", 1)[0].decode() not in NOT_SAMPLES
+
+
+def alerts(soc: Subscriber, part: str = "/alert/") -> list[dict]:
+    """Return the alert bodies a subscriber has heard on the topics with this part, in order."""
+    heard = [m for m in soc.messages() if part in m["topic"] and not m["topic"].endswith("/cap")]
+    bodies = [json.loads(m["payload"]) for m in heard if m.get("payload")]
+    return [body for body in bodies if body.get("type") == "Feature"]
+
+
+def status_of(soc: Subscriber) -> dict | None:
+    """Return the newest status message heard."""
+    heard = [m for m in soc.messages() if m["topic"].endswith("/status")]
+    return json.loads(heard[-1]["payload"]) if heard else None
+
+
+def version_of(alert: dict) -> tuple[str, int]:
+    return alert["id"], alert["properties"]["version"]
+
+
+def versions_backwards(heard: Sequence[dict]) -> list[tuple[str, int, int]]:
+    """Return each place where an alarm's version went back."""
+    newest: Counter[str] = Counter()
+    back = []
+    for alert in heard:
+        alarm_id, version = version_of(alert)
+        if version < newest[alarm_id]:
+            back.append((alarm_id, newest[alarm_id], version))
+        newest[alarm_id] = max(newest[alarm_id], version)
+    return back
+
+
+def _sample(row: dict) -> Sample:
+    return Sample(row["station"], row["channel"], row["time"] // 1000)
+
+
+def _rows(path: Path, statement: str, *arguments: object) -> list:
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute(statement, arguments).fetchall()

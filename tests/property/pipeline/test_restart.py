@@ -1,0 +1,157 @@
+"""A restart at any moment changes nothing: the same alarms, raised once, with the same lives."""
+
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples.examples import examples
+
+from cbrn_core.errors import InputError
+from cbrn_core.reading import Reading
+from cbrn_core.times import US_PER_S
+from cbrn_core.units import Unit
+from cbrn_gateway.config.load import parse_site
+from cbrn_gateway.pipeline.pipeline import Pipeline
+
+START_US = 1_780_000_000_000_000
+SITE = """
+[gateway]
+id = "gw"
+city = "varde"
+data_dir = "unused"
+[site]
+id = "torg"
+[[station]]
+id = "st1"
+position = { lat = 60.0, lon = 10.0, height_m = 3 }
+[[station]]
+id = "st2"
+position = { lat = 60.0003, lon = 10.0, height_m = 3 }
+[[device]]
+id = "d1"
+station = "st1"
+driver = "external"
+[[device.channel]]
+id = "cl2"
+quantity = "cl2"
+unit = "ppm"
+t90_s = 5
+sigma = 0.05
+range = [0, 20]
+lod = 0.1
+period_s = 1
+[[device]]
+id = "d2"
+station = "st2"
+driver = "external"
+[[device.channel]]
+id = "gamma"
+quantity = "gamma_count_rate"
+unit = "cps"
+counting = true
+usv_h_per_cps = 0.2
+period_s = 1
+background = { value = 0.6, sigma = 0.1, from = "2026-05-01", until = "2026-05-08" }
+"""
+CONFIG = parse_site(SITE, Path("site.toml"))
+
+phases = st.lists(
+    st.tuples(
+        st.sampled_from([0.02, 0.4, 3.5, 9.0, 25.0]),
+        st.sampled_from([0.0, 1.0, 6.0, 300.0]),
+        st.integers(1, 40),
+    ),
+    min_size=2,
+    max_size=6,
+)
+
+
+def readings_of(drawn) -> list[Reading]:
+    readings: list[Reading] = []
+    now_us = START_US
+    for gas_ppm, counts, seconds in drawn:
+        for second in range(seconds):
+            now_us += US_PER_S
+            wobble = 0.01 * (second % 3)
+            for station, channel, value, unit in (
+                ("st1", "cl2", gas_ppm + wobble, Unit.PPM),
+                ("st2", "gamma", counts, Unit.CPS),
+            ):
+                readings.append(
+                    Reading(
+                        station=station,
+                        channel=channel,
+                        time_us=now_us,
+                        received_us=now_us,
+                        value=value,
+                        unit=unit,
+                    )
+                )
+    return readings
+
+
+def fed(pipeline: Pipeline, readings: list[Reading], start_us: int = START_US) -> list:
+    pipeline.start(start_us)
+    alarms = []
+    for reading in readings:
+        alarms += pipeline.step(reading.received_us, [reading]).alarms
+    return alarms
+
+
+def restarted(readings: list[Reading], remembered: int, crashed: int) -> list:
+    """Return every version of a run that remembered, went on, died and was started again."""
+    before = Pipeline(CONFIG.model, CONFIG.policy)
+    alarms = fed(before, readings[:remembered])
+    memory = before.memory()
+    alarms += fed(before, readings[remembered:crashed])
+    after = Pipeline(CONFIG.model, CONFIG.policy)
+    after.recall(memory, same_config=True)
+    newest = {alarm.id: alarm for alarm in alarms}.values()
+    after.machine.rebuild(newest)
+    after.rules.adopt(newest)
+    after.hear_again(readings[remembered:crashed])
+    missed = after.catch_up(newest).alarms
+    assert [alarm.id for alarm in missed if alarm.version == 1] == []
+    crashed_us = readings[crashed - 1].received_us if crashed else START_US
+    return alarms + missed + fed(after, readings[crashed:], crashed_us)
+
+
+def lives(alarms: list) -> dict[str, list]:
+    """Return what an operator sees of each alarm, without refreshed values."""
+    seen: dict[str, list] = {}
+    for alarm in alarms:
+        condition = alarm.condition
+        face = (alarm.state, condition.level, condition.priority, condition.certainty)
+        seen.setdefault(alarm.id, []).append(face)
+    return {alarm_id: [face for face, _ in groupby(faces)] for alarm_id, faces in seen.items()}
+
+
+@given(drawn=phases, remembered=st.floats(0, 1), lost=st.floats(0, 1))
+@examples(60)
+def test_a_restart_at_any_moment_gives_the_same_alarms_and_lives(drawn, remembered, lost):
+    readings = readings_of(drawn)
+    crashed = int(lost * len(readings))
+    at = int(remembered * crashed)
+    whole = fed(Pipeline(CONFIG.model, CONFIG.policy), readings)
+    assert lives(restarted(readings, at, crashed)) == lives(whole)
+
+
+@given(drawn=phases, lost=st.floats(0, 1))
+@examples(30)
+def test_what_the_journal_never_got_is_published_after_the_restart(drawn, lost):
+    readings = readings_of(drawn)
+    crashed = int(lost * len(readings))
+    whole = fed(Pipeline(CONFIG.model, CONFIG.policy), readings[:crashed])
+    after = Pipeline(CONFIG.model, CONFIG.policy)
+    after.hear_again(readings[:crashed])
+    caught_up = after.catch_up([]).alarms
+    due = [alarm for alarm in whole if alarm.condition.channel is not None]
+    assert {alarm.id for alarm in caught_up} >= {alarm.id for alarm in due}
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_memory_or_a_typed_error(memory):
+    with pytest.raises(InputError):
+        Pipeline(CONFIG.model, CONFIG.policy).recall(memory, same_config=True)
