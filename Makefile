@@ -32,8 +32,8 @@ night: setup system  ## the long tests (hours)
 	@CBRN_HYPOTHESIS=night $(BIN)/pytest tests -m "night or not night" --timeout 0
 check: setup     ## format, lint, types, imports, size budget
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo && $(BIN)/pytest -q tests/unit/house
-bench: setup     ## speed and memory, side by side with a peer or the physical limit
-	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+bench: setup     ## speed and memory beside a peer or the limit; BENCH="--save docs/figures" keeps them
+	@missed=0; for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench $(BENCH) || missed=1; done; exit $$missed
 schemas: setup   ## write the JSON Schemas anew from the types
 	@$(BIN)/python -m cbrn_gateway.schemas.generate
 clean:           ## remove what the targets made

@@ -31,6 +31,9 @@ SNAPSHOT_SCHEMA = "cbrn-bank/1"
 _ONE_BY_ONE = 11
 """Below it the fixed cost of a sweep is more than that of taking each sample alone."""
 
+_PLAIN_ONE_BY_ONE = 16
+"""Likewise for plain numbers, which need no arrays then."""
+
 
 class _Snapshot(msgspec.Struct):
     schema: str
@@ -84,7 +87,7 @@ class Bank:
         Raises:
             ShapeError: a slot that the bank does not have.
         """
-        if len(samples) >= _ONE_BY_ONE:
+        if len(samples) >= _PLAIN_ONE_BY_ONE:
             batch = self.submit(_as_arrays(samples))
             return list(map(Outcome, *(column.tolist() for column in _columns(batch))))
         outcomes: list[Outcome] = []

@@ -20,9 +20,10 @@ def ascii_text(body: bytes) -> str:
     Raises:
         FieldError: a byte is not printable ASCII.
     """
-    if not all(0x20 <= byte <= 0x7E for byte in body):
+    text = body.decode("ascii", "replace")
+    if not (body.isascii() and text.isprintable()):
         raise FieldError("not printable ASCII")
-    return body.decode("ascii")
+    return text
 
 
 def integer(text: str, name: str) -> int:

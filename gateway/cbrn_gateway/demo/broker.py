@@ -119,8 +119,9 @@ class Mosquitto:
         child, self._child = self._child, None
         if child is None:
             return
-        if child.stdin is not None:
-            child.stdin.close()
+        stdin = child.stdin
+        if stdin is not None:
+            stdin.close()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(END_S):
@@ -129,6 +130,12 @@ class Mosquitto:
             # Only a broker that does not heed SIGTERM is still there.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()
+        if stdin is not None:
+            with suppress(OSError):
+                await stdin.wait_closed()
+        # The loop lets go of a process in the turn after its last pipe.
+        await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
         """Return it, running."""

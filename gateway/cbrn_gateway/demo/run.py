@@ -51,6 +51,8 @@ async def run_demo(wanted: Wanted) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
+        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue  # nohup: it is to outlive its terminal
         loop.add_signal_handler(number, ended.set)
     screen = Screen(as_json=wanted.as_json, quiet=wanted.headless, on_broken_pipe=ended.set)
     with (

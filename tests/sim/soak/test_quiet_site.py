@@ -1,4 +1,4 @@
-"""A quiet site in virtual time: nothing is raised, nothing grows. A day at night, else an hour."""
+"""A quiet site in virtual time (two hours, a day at night): nothing is raised or grows."""
 
 import tracemalloc
 from math import pi, sin
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cbrn_core.alarm import Alarm, AlarmKind, Priority
 from cbrn_core.reading import Reading
 from cbrn_core.times import US_PER_S
 from cbrn_core.units import Unit
@@ -17,8 +18,11 @@ START_US = 1_780_000_000_000_000
 STATIONS = 3
 DAY_S = 86_400
 BATCH_S = 5
+MOST_NOTES_PER_STATION_HOUR = 1
+"""Noise learnt from coarse readings may be half of the true one: a rare jump is then noted."""
+
 GROWTH_BYTES = 20_000
-"""Between two moments of a steady state; a leak of 8 bytes a reading would be 80 kB an hour."""
+"""In the last quarter, when exposures over an hour are full; 8 bytes a reading were 80 kB."""
 
 SITE = """
 [gateway]
@@ -59,6 +63,12 @@ period_s = 1
 """
 
 
+def is_note(alarm: Alarm) -> bool:
+    """Return whether it is for the technician's log only."""
+    condition = alarm.condition
+    return condition.key.kind is AlarmKind.TECHNICAL and condition.priority is Priority.D
+
+
 def second_of(rng, second: int) -> list[Reading]:
     """Return what a quiet square says: an offset that follows the day, counts of background."""
     daily = sin(2 * pi * second / DAY_S)
@@ -86,7 +96,7 @@ def second_of(rng, second: int) -> list[Reading]:
 @pytest.mark.parametrize(
     "hours",
     [
-        pytest.param(1, id="hour"),
+        pytest.param(2, id="two-hours"),
         pytest.param(24, id="day", marks=[pytest.mark.night, pytest.mark.timeout(0)]),
     ],
 )
@@ -105,11 +115,13 @@ def test_a_quiet_site_raises_nothing_and_does_not_grow(hours):
             out = pipeline.step(batch[-1].received_us, batch)
             alarms += out.alarms
             estimates += len(out.estimates)
-            if second in {last_s // 2, last_s - BATCH_S}:
+            if second in {last_s * 3 // 4, last_s - BATCH_S}:
                 del out, batch
                 held.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert [(a.condition.reason, a.condition.station, a.changed_us) for a in alarms] == []
+    loud = [a for a in alarms if not is_note(a)]
+    assert [(a.condition.reason, a.condition.station, a.changed_us) for a in loud] == []
+    assert len({a.id for a in alarms}) <= MOST_NOTES_PER_STATION_HOUR * STATIONS * hours
     assert estimates == 2 * STATIONS * last_s
     assert held[1] - held[0] < GROWTH_BYTES

@@ -99,17 +99,17 @@ def test_an_estimate_stands_beside_what_the_instrument_shows(picture):
 @pytest.mark.parametrize(
     ("sample", "value", "quality"),
     [
-        (chlorine(value=0.0, estimate_sigma=0.02), "chlorine below ", "good, under 1 s old"),
+        (chlorine(value=0.0, estimate_sigma=0.02), "chlorine below ", "good, <1 s old"),
         (
             chlorine(value=20.0, estimate_sigma=0.1, flags=(Flag.OVER_RANGE,)),
             "chlorine ≥ 20 ppm (over range)",
             "over range",
         ),
-        (chlorine(value=None, quality=Quality.BAD), "chlorine no value", "bad, under 1 s old"),
+        (chlorine(value=None, quality=Quality.BAD), "chlorine no value", "bad, <1 s old"),
         (
             chlorine(quality=Quality.UNCERTAIN, flags=(Flag.WARMING_UP,)),
             "chlorine 4.4 ppm",
-            "uncertain (warming up), under 1 s old",
+            "uncertain (warming up), <1 s old",
         ),
     ],
 )

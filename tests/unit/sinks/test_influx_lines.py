@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 from samples.sink_samples import T0_US, alert_body, reading, site_model
 
@@ -77,6 +78,18 @@ def test_a_mobile_station_is_where_it_says(lines):
 
 def test_the_purpose_is_a_tag(lines):
     assert b"purpose=exercise," in lines.reading(reading(purpose=Purpose.EXERCISE))
+
+
+def test_the_device_that_spoke_is_a_tag_also_where_it_is_not_the_configured_one(lines):
+    assert b",device=d-st01," in lines.reading(reading())
+    assert b",device=spare-7," in lines.reading(reading(device="spare-7"))
+    assert b",device=d-st01," in lines.reading(reading())
+
+
+def test_a_new_configuration_holds_from_the_next_line_on(lines):
+    assert b"city=harbour-city" in lines.reading(reading())
+    lines.site = msgspec.structs.replace(site_model(), city="elsewhere")
+    assert b"city=elsewhere" in lines.reading(reading())
 
 
 def test_body_quantities_are_never_written(lines):

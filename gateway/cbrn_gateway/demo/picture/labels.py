@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cbrn_gateway.demo.picture.svg import Box, Point
 
-_OVERLAP_COST, _OUTSIDE_COST = 10.0, 100.0
+_OVERLAP_COST, _MARK_COST, _OUTSIDE_COST = 10.0, 100.0, 100.0
 _DISTANCE_COST_PER_PX = 12.0
 _GAPS = (13.0, 20.0, 30.0, 44.0, 62.0)
 _DIRECTIONS = 16
@@ -21,34 +21,53 @@ class Wish(NamedTuple):
     height: float
 
 
-def place_labels(wishes: Sequence[Wish], taken: Iterable[Box], frame: Box) -> list[Box]:
-    """Return a box for each wish: little overlap first, then the shortest way.
+def place_labels(wishes: Sequence[Wish], marks: Iterable[Box], frame: Box) -> list[Box]:
+    """Return a box for each wish: marks stay bare, little overlap, then the shortest way.
 
-    The largest choose first; then each chooses again in turn until none moves.
+    Several orders of choosing are tried, since who comes first takes the best place.
     """
-    kept = list(taken)
+    kept = list(marks)
+    everyone = range(len(wishes))
+    orders = (
+        sorted(everyone, key=lambda i: -wishes[i].height * wishes[i].width),
+        sorted(everyone, key=lambda i: wishes[i].anchor),
+        sorted(everyone, key=lambda i: (-wishes[i].anchor[0], wishes[i].anchor[1])),
+        sorted(everyone, key=lambda i: (-wishes[i].anchor[1], wishes[i].anchor[0])),
+        sorted(everyone, key=lambda i: wishes[i].anchor[1]),
+    )
+    tried = [_settled(wishes, order, kept, frame) for order in orders]
+    return min(tried, key=lambda t: t[1])[0]
+
+
+def _settled(
+    wishes: Sequence[Wish], order: Sequence[int], marks: Sequence[Box], frame: Box
+) -> tuple[list[Box], float]:
+    """Return boxes and their cost: each chooses in turn until none moves."""
     boxes: dict[int, Box] = {}
-    order = sorted(range(len(wishes)), key=lambda i: -wishes[i].height * wishes[i].width)
+    costs: dict[int, float] = {}
     for _ in range(_SWEEPS):
         moved = False
         for index in order:
-            others = kept + [box for other, box in boxes.items() if other != index]
-            best = _best(wishes[index], others, frame)
+            others = [box for other, box in boxes.items() if other != index]
+            costs[index], best = _best(wishes[index], others, marks, frame)
             moved |= boxes.get(index) != best
             boxes[index] = best
         if not moved:
             break
-    return [boxes[index] for index in range(len(wishes))]
+    return [boxes[index] for index in range(len(wishes))], sum(costs.values())
 
 
-def _best(wish: Wish, others: Sequence[Box], frame: Box) -> Box:
-    def cost(candidate: tuple[Box, float]) -> float:
-        box, way_px = candidate
-        covered = sum(box.overlap(other) for other in others)
+def _best(wish: Wish, others: Sequence[Box], marks: Sequence[Box], frame: Box) -> tuple[float, Box]:
+    def cost(box: Box, way_px: float) -> float:
         outside = box.width * box.height - box.overlap(frame)
-        return _OVERLAP_COST * covered + _OUTSIDE_COST * outside + _DISTANCE_COST_PER_PX * way_px
+        return (
+            _OVERLAP_COST * sum(box.overlap(other) for other in others)
+            + _MARK_COST * sum(box.overlap(mark) for mark in marks)
+            + _OUTSIDE_COST * outside
+            + _DISTANCE_COST_PER_PX * way_px
+        )
 
-    return min(_candidates(wish), key=cost)[0]
+    return min((cost(box, way_px), box) for box, way_px in _candidates(wish))
 
 
 def _candidates(wish: Wish) -> Iterator[tuple[Box, float]]:

@@ -101,7 +101,7 @@ def _scale_row(scene: Scene, frame: Frame, below: float) -> Iterator[str]:
 
 def _legend(scene: Scene, top: float) -> tuple[str, float]:
     """Return the legend, and where it ends."""
-    middle = WIDTH * 0.47
+    middle = WIDTH * 0.485
     measured = [_title(_EDGE, top, "What the gateway measured")]
     x = _EDGE + 14
     for priority, words in _PRIORITY_WORDS:

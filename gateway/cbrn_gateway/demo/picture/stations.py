@@ -68,7 +68,7 @@ def _line(channel: Channel, tally: Tally, now_us: int) -> Line:
 
 def _age(now_us: int, reading: Reading) -> str:
     age_s = (now_us - reading.time_us) // US_PER_S
-    return f"{duration_text(age_s)} old" if age_s >= 1 else "under 1 s old"
+    return f"{duration_text(age_s)} old" if age_s >= 1 else "<1 s old"
 
 
 def _amount(channel: Channel, reading: Reading, tally: Tally) -> str:
