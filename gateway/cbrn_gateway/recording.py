@@ -21,6 +21,8 @@ from cbrn_gateway.sinks.payloads import reading_to_row
 SCHEMA = "cbrn-recording/1"
 GAP_NAME = "lost_while_recording"
 LONGEST_LINE_BYTES = 65_536
+_LATEST_US = 2**53 - 1
+"""In 2255: whole numbers beyond it do not survive JSON."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +125,8 @@ def decode_reading(line: bytes | str) -> Reading:
         resulted_us = None if row.resulted_at is None else parse_rfc3339(row.resulted_at)
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise InputError(f"not a reading: {error}") from None
+    if not 0 <= min(time_us, received_us) <= max(time_us, received_us) <= _LATEST_US:
+        raise InputError("not a reading: an impossible time")
     return Reading(
         station=row.station,
         channel=row.channel,

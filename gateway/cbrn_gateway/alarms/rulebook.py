@@ -23,7 +23,7 @@ from cbrn_core.alarm import (
 from cbrn_core.channel import Channel, ChannelKey
 from cbrn_core.estimate import Estimate
 from cbrn_core.quantities import Hazard, Quantity
-from cbrn_core.reading import Quality, Reading
+from cbrn_core.reading import Purpose, Quality, Reading
 from cbrn_core.site_model import SiteModel
 from cbrn_core.times import US_PER_S
 from cbrn_core.units import Unit, UnitError, convert
@@ -240,7 +240,48 @@ class RuleBook:
             rules = self._rules.get((condition.station or "", condition.channel or ""))
             if rules is None or not condition.active or alarm.state is AlarmState.NORMAL:
                 continue
-            self._adopt(rules, condition)
+            if _speaks_for(rules, condition):
+                self._adopt(rules, condition)
+
+    def adopt_forgotten(self, alarms: Iterable[Alarm]) -> None:
+        """Take up what is open but would no longer be cleared after hearing the past again.
+
+        The machine counts an off-delay from the first fresh sample after a restart, so a
+        case that was closing before it begins to close anew.
+        """
+        self._cases.close_anew()
+        self.adopt(a for a in alarms if not self._cases.has(a.condition))
+
+    def farewell(self, alarm: Alarm, now_us: int) -> Condition | None:
+        """Return what to say of an open alarm that no rule of this configuration speaks for.
+
+        A hazard alarm stays until a person resolves it; a technical one has ended.
+        """
+        condition = alarm.condition
+        if not condition.active:
+            return None
+        if condition.reason is Reason.NOT_IN_SERVICE:
+            ended = self._model.site.in_service
+            return msgspec.structs.replace(condition, active=False, at_us=now_us) if ended else None
+        if condition.station is None or condition.channel is None:
+            return None
+        rules = self._rules.get((condition.station, condition.channel))
+        if rules is not None and _speaks_for(rules, condition):
+            return None
+        if condition.key.kind is AlarmKind.TECHNICAL:
+            return msgspec.structs.replace(condition, active=False, at_us=now_us)
+        missing = (f"{condition.station}/{condition.channel}: not watched any more as configured",)
+        return msgspec.structs.replace(condition, at_us=now_us, missing=missing)
+
+    def on_defect(self, key: ChannelKey, detail: str, now_us: int) -> list[Condition]:
+        """Say that a channel's readings cannot be judged, through no fault of its own."""
+        rules = self._rules.get(key)
+        return [] if rules is None else rules.technical.on_defect(detail, now_us)
+
+    def on_mended(self, key: ChannelKey, now_us: int) -> list[Condition]:
+        """Say that a channel's readings can be judged again."""
+        rules = self._rules.get(key)
+        return [] if rules is None else rules.technical.on_mended(now_us)
 
     def inactive_levels(self) -> list[InactiveLevel]:
         """Return every level that a channel is too coarse to judge, in order of channels."""
@@ -309,6 +350,17 @@ class RuleBook:
             clears_when="in_service = true in the site file",
             facts={"not_in_service": site.not_in_service_reason or True},
         )
+
+
+def _speaks_for(rules: _Rules, condition: Condition) -> bool:
+    """Return whether a channel's rules, as configured now, can end an alarm of theirs."""
+    if (condition.purpose == Purpose.ACTUAL) is rules.simulated:
+        return False
+    if condition.key.kind is AlarmKind.TECHNICAL or condition.reason in _INSTRUMENT_REASONS:
+        return True
+    if rules.chemical is not None:
+        return condition.key == rules.chemical.key
+    return rules.radiation is not None and condition.key.agent == rules.watched.agent
 
 
 def _stations_watching(model: SiteModel) -> dict[str, int]:

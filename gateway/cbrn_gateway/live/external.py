@@ -15,6 +15,7 @@ from cbrn_core.site_model import SiteModel
 from cbrn_core.times import format_rfc3339, seconds_to_us
 from cbrn_gateway.config.devices import EXTERNAL
 from cbrn_gateway.pipeline.drops import DropCounter
+from cbrn_gateway.pipeline.timeline import Pace
 from cbrn_gateway.recording import decode_reading
 from cbrn_gateway.sinks.payloads import READINGS_SCHEMA
 
@@ -47,6 +48,7 @@ class ExternalReadings:
             for channel in model.channels.values()
             if model.devices[channel.device].driver == EXTERNAL
         )
+        self._paces = {key: Pace() for key in self._channels}
         self._clock = clock
         self._drops = drops
         self._put = put
@@ -81,7 +83,11 @@ class ExternalReadings:
         return self._arrived(reading)
 
     def _arrived(self, reading: Reading) -> Reading:
-        """Return the reading with its arrival here; old news is shown, but as stale."""
+        """Return the reading with its arrival here; old news is shown, but as stale.
+
+        What keeps arriving old at its own pace is no old news: the tool's clock is slow, or
+        its way is long, and nothing newer will come.
+        """
         now = self._clock.now()
         early_us = now.wall_us - reading.time_us
         if early_us < -_CLOCK_TOLERANCE_US:
@@ -92,11 +98,20 @@ class ExternalReadings:
                 raw=format_rfc3339(reading.time_us),
                 flags=(*reading.flags, Flag.CLOCK_UNSYNCED),
             )
-        if early_us > _CLOCK_TOLERANCE_US:
+        pace = self._paces[reading.key]
+        if early_us <= _CLOCK_TOLERANCE_US:
+            pace.forget()
+            return msgspec.structs.replace(reading, received_us=now.steady_us)
+        if pace.keeps(reading.time_us, now.steady_us):
             return msgspec.structs.replace(
                 reading,
                 received_us=now.steady_us,
-                quality=worst(reading.quality, Quality.STALE),
-                flags=(*reading.flags, Flag.LATE),
+                quality=worst(reading.quality, Quality.UNCERTAIN),
+                flags=(*reading.flags, Flag.CLOCK_UNSYNCED),
             )
-        return msgspec.structs.replace(reading, received_us=now.steady_us)
+        return msgspec.structs.replace(
+            reading,
+            received_us=now.steady_us,
+            quality=worst(reading.quality, Quality.STALE),
+            flags=(*reading.flags, Flag.LATE),
+        )

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from cbrn_core.alarm import Alarm
 from cbrn_core.clock import Clock
 from cbrn_core.errors import StorageError
@@ -57,7 +59,8 @@ class Outlets:
     def take(self, out: StepOutput) -> None:
         """Hand everything on without waiting; `last_row` is then that of the last sample."""
         if out.alarms:
-            self._alerts.append([self._rendered(alarm) for alarm in out.alarms])
+            rendered = (self._rendered(alarm) for alarm in out.alarms)
+            self._alerts.append([alert for alert in rendered if alert is not None])
             self._filled.set()
             self._drained.clear()
         if not out.readings and not out.estimates:
@@ -119,8 +122,20 @@ class Outlets:
             for listener in self.listeners:
                 listener(alert)
 
-    def _rendered(self, alarm: Alarm) -> dict[str, Any]:
-        return render_alert(alarm, self._config.model, self._presentation)
+    def _rendered(self, alarm: Alarm) -> dict[str, Any] | None:
+        """Return the message, without its particulars where those cannot be written.
+
+        What the journal cannot hold would be tried for ever, and mute all alarms after it.
+        """
+        for version in (alarm, _bare(alarm)):
+            try:
+                alert = render_alert(version, self._config.model, self._presentation)
+                canonical(alert)
+            except Exception:  # noqa: BLE001 - no wording may take the daemon down
+                _LOG.exception("alarm %s cannot be written in full", alarm.id)
+            else:
+                return alert
+        return None
 
     def _spooled(
         self, kept_readings: Sequence[Reading], kept_estimates: Sequence[Estimate]
@@ -150,3 +165,18 @@ class Outlets:
     def _wake(self) -> None:
         for wake in self.wakers:
             wake()
+
+
+def _bare(alarm: Alarm) -> Alarm:
+    """Return an alarm with its state, level and place only."""
+    condition = msgspec.structs.replace(
+        alarm.condition,
+        facts={k: v for k, v in alarm.condition.facts.items() if k == "level_rank"},
+        evidence=(),
+        candidates=(),
+        value=None,
+        sigma=None,
+        instrument_value=None,
+        trend_per_min=None,
+    )
+    return msgspec.structs.replace(alarm, condition=condition, note=None)

@@ -8,6 +8,7 @@ InfluxDB overwrites a point with itself.
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,9 @@ _LOG = logging.getLogger(__name__)
 
 MOST_ROWS = 100_000
 """Rows heard again at most: about five seconds of work."""
+
+MOST_ENDED = 4_096
+"""Ended alarms looked at: without a snapshot the journal is read from its beginning."""
 
 _PAGE_ENTRIES = 1_000
 
@@ -84,15 +88,15 @@ class Restart:
             return 0
 
     async def _since(self, seq: int, keep_alert: KeepAlert) -> list[Alarm]:
-        """Return the alarms that ended after a journal entry; hand on every alert since."""
-        ended: list[JournalEntry] = []
+        """Return the last alarms that ended after an entry; hand on every alert since."""
+        ended: deque[Alarm] = deque(maxlen=MOST_ENDED)
         while page := await self._journal.entries(seq, _PAGE_ENTRIES):
             seq = page[-1].seq
             for entry in page:
                 if entry.alarm_id is not None:
                     keep_alert(entry.body)
-                    ended.append(entry)
-        return [alarm for alarm in _alarms(ended) if alarm.state is AlarmState.NORMAL]
+                    ended += (a for a in _alarms([entry]) if a.state is AlarmState.NORMAL)
+        return list(ended)
 
     async def _hear_again(self, snapshot: Snapshot | None, keep_samples: KeepSamples) -> int:
         newest = self._series.last_row()

@@ -60,7 +60,7 @@ class Supervisor:
             self._turn(Health.RUNNING)
 
     async def run(self) -> None:
-        """Run until cancelled; only a ConfigError ends it otherwise."""
+        """Run until cancelled; a wire that cannot be used as configured is tried again."""
         while True:
             self._turn(Health.STARTING)
             wait_s = await self._attempt()
@@ -77,10 +77,7 @@ class Supervisor:
         except asyncio.CancelledError:
             self._turn(Health.STOPPED)
             raise
-        except ConfigError:
-            self._turn(Health.STOPPED)
-            raise
-        except Refused as error:
+        except (ConfigError, Refused) as error:
             self._note(error)
             return REFUSED_WAIT_S
         except (DriverError, DeliveryError, StorageError, OSError) as error:

@@ -81,14 +81,14 @@ class Backgrounds:
         reading, channel = item.reading, item.channel
         if reading.value is None or self._models[index].commissioned is not None:
             return self._normal(index, channel)
-        gap_us = self._gap_us(index, reading.time_us)
+        gap_us = self._gap_us(index, item.filter_us)
         if self._is_abnormal(index, channel, estimate):
             self._bins[index].clear()
-            self._submit(index, reading.time_us, estimate.value, event=True)
+            self._submit(index, item.filter_us, estimate.value, event=True)
         else:
             known_s = item.livetime_s if channel.counting else None
             seconds = gap_us / US_PER_S if known_s is None or known_s <= 0 else known_s
-            self._put(index, reading.time_us, reading.value, seconds)
+            self._put(index, item.filter_us, reading.value, seconds)
         return self._normal(index, channel)
 
     def snapshot(self) -> bytes:

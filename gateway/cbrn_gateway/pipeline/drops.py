@@ -17,6 +17,11 @@ class Drop(StrEnum):
     WARMING_UP = "warming_up"
     FILTER_REFUSED = "filter_refused"
     BAD_FIX = "bad_fix"
+    BAD_TIME = "bad_time"
+    BAD_LIVETIME = "bad_livetime"
+    BAD_SEQUENCE = "bad_sequence"
+    BAD_DETECTION = "bad_detection"
+    CLOCK_SET_BACK = "clock_set_back"
 
 
 class DropCounter:

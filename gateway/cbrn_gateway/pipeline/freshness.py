@@ -10,6 +10,7 @@ import msgspec
 
 from cbrn_core.channel import Channel
 from cbrn_core.times import US_PER_S, seconds_to_us
+from cbrn_gateway.pipeline.timeline import Timeline
 
 PERIOD_LEAST_S = 0.1
 PERIOD_MOST_S = 600.0
@@ -17,13 +18,21 @@ INTERVALS_LEARNT = 10
 STALE_LEAST_S = 5.0
 STALE_PERIODS = 3
 FIRST_REPORT_GRACE_S = 60.0
+LONGEST_WARM_UP_S = 1800.0
+"""An instrument that warms up for longer does not watch."""
 
 
 class Freshness(msgspec.Struct, kw_only=True):
-    """One channel's reporting rhythm; times on the steady clock in µs."""
+    """One channel's reporting rhythm; times on the steady clock in µs.
+
+    Attributes:
+        last_received_us: arrival of the last reading that told something.
+        warming_since_us: since when it has been warming up without a break.
+    """
 
     last_received_us: int | None = None
-    last_time_us: int | None = None
+    warming_since_us: int | None = None
+    timeline: Timeline = msgspec.field(default_factory=Timeline)
     intervals_us: list[int] = []
     stale: bool = False
 
@@ -48,12 +57,17 @@ def stale_after_us(channel: Channel, freshness: Freshness) -> int:
     return seconds_to_us(max(STALE_PERIODS * period_s, STALE_LEAST_S))
 
 
-def note_interval(freshness: Freshness, time_us: int) -> None:
-    """Learn one more interval from a measurement time that is later than the last."""
-    if freshness.last_time_us is not None:
-        freshness.intervals_us.append(time_us - freshness.last_time_us)
-        del freshness.intervals_us[:-INTERVALS_LEARNT]
-    freshness.last_time_us = time_us
+def note_interval(freshness: Freshness, interval_us: int) -> None:
+    """Learn one more interval between two measurements."""
+    freshness.intervals_us.append(interval_us)
+    del freshness.intervals_us[:-INTERVALS_LEARNT]
+
+
+def still_warms_up(freshness: Freshness, at_us: int) -> bool:
+    """Note that the channel warms up; return whether it has not done so for too long."""
+    if freshness.warming_since_us is None:
+        freshness.warming_since_us = at_us
+    return at_us - freshness.warming_since_us <= seconds_to_us(LONGEST_WARM_UP_S)
 
 
 class StaleDeadlines:

@@ -5,7 +5,7 @@ from math import isfinite, nan
 from typing import NamedTuple
 
 from cbrn_core.estimate import Estimate
-from cbrn_core.quantities import Hazard, canonical_unit, hazard_of
+from cbrn_core.quantities import canonical_unit, hazard_of
 from cbrn_core.reading import Flag, Purpose, Quality, worst
 from cbrn_core.site_model import SiteModel
 from cbrn_core.units import Unit
@@ -15,9 +15,8 @@ from cbrn_fusion.health import Health, HealthBank
 from cbrn_fusion.samples import OneSample, Outcome, Verdict
 from cbrn_gateway.pipeline.backgrounds import RADIATION, Backgrounds, Normal
 from cbrn_gateway.pipeline.drops import Drop, DropCounter
-from cbrn_gateway.pipeline.intake import Accepted, Intake
+from cbrn_gateway.pipeline.intake import FUSED_HAZARDS, Accepted, Intake
 
-_FUSED_HAZARDS = frozenset({Hazard.CHEMICAL, Hazard.RADIOLOGICAL, Hazard.BIOLOGICAL})
 _FLAGS_BY_HEALTH = (
     (Health.STUCK, Flag.STUCK),
     (Health.SPIKE, Flag.SPIKE),
@@ -48,9 +47,7 @@ class FusionStage:
 
     def __init__(self, model: SiteModel, intake: Intake, drops: DropCounter) -> None:
         self._drops = drops
-        fused = [
-            s for s, c in enumerate(intake.channels) if hazard_of(c.quantity) in _FUSED_HAZARDS
-        ]
+        fused = [s for s, c in enumerate(intake.channels) if hazard_of(c.quantity) in FUSED_HAZARDS]
         self._row_of = {slot: row for row, slot in enumerate(fused)}
         models = [_channel_model(intake, slot) for slot in fused]
         self.bank = Bank(models)
@@ -82,7 +79,7 @@ class FusionStage:
         reading = item.reading
         return OneSample(
             self._row_of[item.slot],
-            reading.time_us,
+            item.filter_us,
             _or_nan(reading.value),
             _or_nan(reading.sigma),
             _or_nan(item.livetime_s),

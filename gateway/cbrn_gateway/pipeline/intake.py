@@ -13,27 +13,41 @@ import msgspec
 from cbrn_core.agents import AGENTS
 from cbrn_core.channel import Channel, ChannelKey
 from cbrn_core.place import Fix, Position
-from cbrn_core.quantities import canonical_unit
-from cbrn_core.reading import Flag, Purpose, Quality, Reading, worst
+from cbrn_core.quantities import Hazard, canonical_unit, hazard_of
+from cbrn_core.reading import Flag, InstrumentAlarm, Purpose, Quality, Reading, worst
 from cbrn_core.site_model import SiteModel
 from cbrn_core.units import UnitError, convert
 from cbrn_gateway.pipeline.drops import Drop, DropCounter
-from cbrn_gateway.pipeline.freshness import Freshness, learnt_period_s, note_interval
+from cbrn_gateway.pipeline.freshness import (
+    Freshness,
+    learnt_period_s,
+    note_interval,
+    still_warms_up,
+)
+from cbrn_gateway.pipeline.plausible import plausible
+from cbrn_gateway.pipeline.timeline import Order
 
+FUSED_HAZARDS = frozenset({Hazard.CHEMICAL, Hazard.RADIOLOGICAL, Hazard.BIOLOGICAL})
 _NOT_FUSED = frozenset({Flag.WARMING_UP, Flag.INHIBITED, Flag.CALIBRATING})
+_TOLD_OF = frozenset({Flag.INSTRUMENT_FAULT, Flag.INHIBITED, Flag.CALIBRATING})
+_NOT_WATCHING = frozenset({InstrumentAlarm.FAULT, InstrumentAlarm.INHIBIT})
+_ORDER_FLAGS = {Order.LATE: (Flag.LATE,), Order.CLOCK_SET: (Flag.CLOCK_UNSYNCED,)}
 
 
 class Accepted(NamedTuple):
     """A reading in its canonical unit with the slot of its channel.
 
-    `fusible` says whether it may move an estimate; `livetime_s` is of a counting reading,
-    None where it is not known (yet).
+    `fusible` says whether it may move an estimate, `fresh` whether it tells anything of
+    now; `filter_us` is its time for the filters, which never falls; `livetime_s` is of a
+    counting reading, None where it is not known (yet).
     """
 
     slot: int
     channel: Channel
     reading: Reading
     fusible: bool
+    fresh: bool
+    filter_us: int
     livetime_s: float | None = None
 
 
@@ -61,22 +75,28 @@ class Intake:
         if slot is None:
             self._drops.add(Drop.UNKNOWN_CHANNEL)
             return None
-        channel = self.channels[slot]
-        value, quality, flags, convertible = self._judge(slot, channel, reading)
-        purpose = self._purpose(channel, reading)
-        in_order = self._note_arrival(slot, reading, at_us)
+        channel, freshness = self.channels[slot], self.freshness[slot]
+        reading = plausible(reading, at_us, self._drops)
+        value, quality, flags = self._judge(slot, channel, reading)
+        order = self._place(freshness, reading, at_us)
         changed = msgspec.structs.replace(
             reading,
             value=value,
             unit=canonical_unit(channel.quantity),
-            sigma=self._sigma(slot, channel, reading) if convertible else None,
+            sigma=None if value is None else self._sigma(slot, channel, reading),
             quality=quality,
-            flags=flags if in_order else (*flags, Flag.LATE),
-            purpose=purpose,
+            flags=(*flags, *_ORDER_FLAGS.get(order, ())),
+            purpose=self._purpose(channel, reading),
             fix=self._checked_fix(reading),
         )
+        in_order = order is not Order.LATE
         fusible = in_order and self._fusible(changed)
-        return Accepted(slot, channel, changed, fusible, self._livetime_s(slot, reading))
+        fresh = in_order and _tells(channel, changed, freshness, at_us, fusible=fusible)
+        if fresh:
+            freshness.last_received_us = at_us
+        filter_us = reading.time_us + freshness.timeline.shift_us
+        livetime_s = self._livetime_s(slot, reading)
+        return Accepted(slot, channel, changed, fusible, fresh, filter_us, livetime_s)
 
     def canonical(self, slot: int, value: float) -> float:
         """Return a figure of the channel's own unit in its canonical unit."""
@@ -105,21 +125,23 @@ class Intake:
 
     def _judge(
         self, slot: int, channel: Channel, reading: Reading
-    ) -> tuple[float | None, Quality, tuple[Flag, ...], bool]:
-        value = reading.value
+    ) -> tuple[float | None, Quality, tuple[Flag, ...]]:
+        value, limits = reading.value, self._limits[slot]
         if value is None:
-            return None, reading.quality, reading.flags, True
+            over_range = limits is not None and _is_over_range(reading)
+            top = limits[1] if limits is not None and over_range else None
+            return top, reading.quality, reading.flags
         if not isfinite(value):
             self._drops.add(Drop.NOT_FINITE)
-            return None, worst(reading.quality, Quality.BAD), reading.flags, True
+            return None, worst(reading.quality, Quality.BAD), reading.flags
         target = canonical_unit(channel.quantity)
         if reading.unit is not target:
             try:
                 value = convert(value, reading.unit, target, molar_mass_g_mol=self._masses[slot])
             except UnitError:
                 self._drops.add(Drop.UNIT_MISMATCH)
-                return None, worst(reading.quality, Quality.BAD), reading.flags, False
-        return *self._within_range(slot, value, reading), True
+                return None, worst(reading.quality, Quality.BAD), reading.flags
+        return self._within_range(slot, value, reading)
 
     def _within_range(
         self, slot: int, value: float, reading: Reading
@@ -139,7 +161,10 @@ class Intake:
         target = canonical_unit(channel.quantity)
         if reading.unit is target:
             return sigma
-        return convert(sigma, reading.unit, target, molar_mass_g_mol=self._masses[slot])
+        try:
+            return convert(sigma, reading.unit, target, molar_mass_g_mol=self._masses[slot])
+        except UnitError:
+            return None
 
     def _purpose(self, channel: Channel, reading: Reading) -> Purpose:
         marked = reading.purpose not in {None, Purpose.ACTUAL}
@@ -151,15 +176,16 @@ class Intake:
             return Purpose.TEST
         return Purpose.EXERCISE
 
-    def _note_arrival(self, slot: int, reading: Reading, at_us: int) -> bool:
-        freshness = self.freshness[slot]
-        if reading.quality is not Quality.STALE:
-            freshness.last_received_us = at_us
-        if freshness.last_time_us is not None and reading.time_us <= freshness.last_time_us:
+    def _place(self, freshness: Freshness, reading: Reading, at_us: int) -> Order:
+        before_us = freshness.timeline.last_us
+        order = freshness.timeline.place(reading.time_us, at_us)
+        if order is Order.LATE:
             self._drops.add(Drop.NOT_IN_ORDER)
-            return False
-        note_interval(freshness, reading.time_us)
-        return True
+        elif order is Order.CLOCK_SET:
+            self._drops.add(Drop.CLOCK_SET_BACK)
+        elif before_us is not None:
+            note_interval(freshness, reading.time_us - before_us)
+        return order
 
     def _fusible(self, reading: Reading) -> bool:
         if reading.value is None:
@@ -168,7 +194,8 @@ class Intake:
         if not _NOT_FUSED.isdisjoint(reading.flags):
             self._drops.add(Drop.WARMING_UP)
             return False
-        if reading.quality in {Quality.BAD, Quality.STALE}:
+        bad = reading.quality is Quality.BAD and not _is_over_range(reading)
+        if bad or reading.quality is Quality.STALE:
             self._drops.add(Drop.BAD_QUALITY)
             return False
         return True
@@ -179,6 +206,38 @@ class Intake:
             return fix
         self._drops.add(Drop.BAD_FIX)
         return None
+
+
+def _tells(
+    channel: Channel, reading: Reading, freshness: Freshness, at_us: int, *, fusible: bool
+) -> bool:
+    """Return whether a reading shows that its channel watches, or why it does not.
+
+    An instrument that goes on reporting without a value that can be used is as blind as
+    one that is silent; a fault and an inhibit have alarms of their own.
+    """
+    if reading.quality is Quality.STALE:
+        return False
+    if Flag.WARMING_UP in reading.flags:
+        return still_warms_up(freshness, at_us)
+    freshness.warming_since_us = None
+    if fusible or hazard_of(channel.quantity) not in FUSED_HAZARDS:
+        return True
+    detection = reading.detection
+    if not _TOLD_OF.isdisjoint(reading.flags):
+        return True
+    if detection is None:
+        return False
+    return reading.quality is not Quality.BAD or detection.instrument_alarm in _NOT_WATCHING
+
+
+def _is_over_range(reading: Reading) -> bool:
+    """Return whether the instrument itself says that there is more than it can show.
+
+    That speaks for gas, however bad the instrument calls its number; not so beside a fault.
+    """
+    flags = reading.flags
+    return Flag.OVER_RANGE in flags and Flag.INSTRUMENT_FAULT not in flags
 
 
 def _with(flags: tuple[Flag, ...], flag: Flag) -> tuple[Flag, ...]:

@@ -16,15 +16,16 @@ from cbrn_gateway.alarms.rulebook import RuleBook, RulesMemory
 from cbrn_gateway.pipeline.freshness import Freshness
 from cbrn_gateway.pipeline.fusion_stage import FusionStage
 from cbrn_gateway.pipeline.intake import Intake
+from cbrn_gateway.pipeline.timeline import Timeline
 
-SCHEMA = "cbrn-pipeline/1"
+SCHEMA = "cbrn-pipeline/2"
 
 _Place = tuple[AlarmKey, str]
 
 
 class _Rhythm(msgspec.Struct, frozen=True, array_like=True):
     intervals_us: list[int]
-    last_time_us: int | None
+    timeline: Timeline
 
 
 class _Memory(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ _DECODER = msgspec.msgpack.Decoder(_Memory)
 def memory_of(intake: Intake, fusion: FusionStage, rules: RuleBook) -> bytes:
     """Return all that filters, intake and rules know."""
     rhythms = {
-        "/".join(channel.key): _Rhythm(freshness.intervals_us, freshness.last_time_us)
+        "/".join(channel.key): _Rhythm(freshness.intervals_us, freshness.timeline)
         for channel, freshness in zip(intake.channels, intake.freshness, strict=True)
     }
     return msgspec.msgpack.encode(
@@ -111,4 +112,4 @@ def _recall_rhythms(rhythms: Mapping[str, _Rhythm], intake: Intake) -> None:
         rhythm = rhythms.get("/".join(channel.key))
         if rhythm is not None:
             freshness.intervals_us = list(rhythm.intervals_us)
-            freshness.last_time_us = rhythm.last_time_us
+            freshness.timeline = rhythm.timeline

@@ -7,7 +7,8 @@ machine, stepping exactly to each deadline and each full second in between. Any 
 the same events into steps therefore gives the same alerts.
 """
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +17,7 @@ from cbrn_core.alarm import Alarm, Command, Condition, Reason
 from cbrn_core.channel import ChannelKey
 from cbrn_core.errors import CommandRefused
 from cbrn_core.estimate import Estimate
-from cbrn_core.reading import Quality, Reading
+from cbrn_core.reading import Reading
 from cbrn_core.site_model import SiteModel
 from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_gateway.alarms.machine import AlarmMachine
@@ -31,6 +32,9 @@ from cbrn_gateway.pipeline.freshness import (
 from cbrn_gateway.pipeline.fusion_stage import Fused, FusionStage
 from cbrn_gateway.pipeline.intake import Accepted, Intake
 from cbrn_gateway.pipeline.past import forget_arrivals, memory_of, recall_into, unheard
+
+_LOG = logging.getLogger(__name__)
+_NOT_JUDGED = "not_judged"
 
 
 class Ordered(msgspec.Struct, frozen=True):
@@ -91,12 +95,13 @@ class Pipeline:
         self.intake = Intake(model, self.drops)
         self.fusion = FusionStage(model, self.intake, self.drops)
         self.rules = RuleBook(model, policy)
-        self.machine = AlarmMachine(model.gateway, policy)
+        self.machine = AlarmMachine(model.gateway, policy, model.stations)
         self._stale = StaleDeadlines()
         self._now_us = 0
         self._started_us: int | None = None
         self._next_tick_us = 0
         self._past: list[tuple[int, Condition]] | None = None
+        self._defects: dict[int, str] = {}
 
     @property
     def now_us(self) -> int:
@@ -121,7 +126,7 @@ class Pipeline:
         out = StepOutput()
         items = self._take_in(now_us, events)
         accepted = [item.what for item in items if isinstance(item.what, Accepted)]
-        fused = iter(self.fusion.submit(accepted))
+        fused = iter(self._fuse(accepted))
         for at_us, what in items:
             self._advance(at_us, out)
             if isinstance(what, Accepted):
@@ -166,7 +171,7 @@ class Pipeline:
             if item is not None
         ]
         unused = StepOutput()
-        for item, fused in zip(accepted, self.fusion.submit(accepted), strict=True):
+        for item, fused in zip(accepted, self._fuse(accepted), strict=True):
             at_us = max(self._now_us, item.reading.received_us)
             self._advance(at_us, unused)
             self._judge(item, fused, at_us, unused)
@@ -181,6 +186,12 @@ class Pipeline:
         for at_us, condition in unheard(heard, journalled):
             out.alarms += self.machine.apply(condition, at_us)
         self.rules.lone_samples()
+        left_open = self.machine.open_alarms()
+        for alarm in left_open:
+            farewell = self.rules.farewell(alarm, self._now_us)
+            if farewell is not None:
+                out.alarms += self.machine.apply(farewell, self._now_us)
+        self.rules.adopt_forgotten(left_open)
         stale = {
             (alarm.condition.station, alarm.condition.channel)
             for alarm in self.machine.open_alarms()
@@ -206,7 +217,7 @@ class Pipeline:
                 items.append(_Item(at_us, event.condition))
             elif (accepted := self.intake.accept(event, at_us)) is not None:
                 freshness = self.intake.freshness[accepted.slot]
-                if freshness.stale and accepted.reading.quality is not Quality.STALE:
+                if freshness.stale and accepted.fresh:
                     freshness.stale = False
                     items.append(_Item(at_us, _Turn(accepted.slot, stale=False)))
                 self._stale.watch(accepted.slot, self._stale_at_us(accepted.slot))
@@ -250,18 +261,65 @@ class Pipeline:
         if self._next_tick_us <= until_us:
             self._next_tick_us = (until_us // US_PER_S + 1) * US_PER_S
 
+    def _fuse(self, accepted: Sequence[Accepted]) -> list[Fused | None]:
+        """Return what the filters make of each reading.
+
+        A defect that one channel's readings meet costs that channel, not the others: once
+        there is one, every reading is taken alone (with the same results).
+        """
+        if not self._defects:
+            try:
+                return self.fusion.submit(accepted)
+            except Exception:  # noqa: BLE001 - a defect must not silence the whole square
+                _LOG.exception("readings cannot be fused together; each is tried alone")
+        return [self._fuse_alone(item) for item in accepted]
+
+    def _fuse_alone(self, item: Accepted) -> Fused | None:
+        try:
+            return self.fusion.submit((item,))[0]
+        except Exception as error:  # noqa: BLE001 - a defect must not silence the whole square
+            self._note_defect(item.slot, error)
+            return None
+
     def _judge(self, item: Accepted, fused: Fused | None, at_us: int, out: StepOutput) -> None:
         out.readings.append(item.reading)
-        self._apply(self.rules.on_reading(item.reading, item.channel, at_us), at_us, out)
-        if fused is None:
+        known = self._defects.pop(item.slot, None)
+        self._guard(item, at_us, out, lambda: self._judge_reading(item, at_us))
+        if fused is not None:
+            out.estimates.append(fused.estimate)
+            self._guard(item, at_us, out, lambda: self._judge_estimate(item, fused, at_us))
+        if known is not None and fused is None:
+            self._defects.setdefault(item.slot, known)
+        if item.slot in self._defects:
+            spoken = self.rules.on_defect(item.channel.key, self._defects[item.slot], at_us)
+            self._apply(spoken, at_us, out)
+        elif known is not None:
+            self._apply(self.rules.on_mended(item.channel.key, at_us), at_us, out)
+
+    def _judge_reading(self, item: Accepted, at_us: int) -> list[Condition]:
+        return self.rules.on_reading(item.reading, item.channel, at_us)
+
+    def _judge_estimate(self, item: Accepted, fused: Fused, at_us: int) -> list[Condition]:
+        if not fused.radiation:
+            return self.rules.on_estimate(fused.estimate, at_us)
+        return self.rules.on_radiation(fused.estimate, item.reading, fused.background, at_us)
+
+    def _guard(
+        self, item: Accepted, at_us: int, out: StepOutput, judge: Callable[[], list[Condition]]
+    ) -> None:
+        try:
+            spoken = judge()
+        except Exception as error:  # noqa: BLE001 - a defect must not silence the whole square
+            self._note_defect(item.slot, error)
             return
-        out.estimates.append(fused.estimate)
-        if fused.radiation:
-            spoken = self.rules.on_radiation(fused.estimate, item.reading, fused.background, at_us)
-        else:
-            spoken = self.rules.on_estimate(fused.estimate, at_us)
         if spoken:
             self._apply(spoken, at_us, out)
+
+    def _note_defect(self, slot: int, error: Exception) -> None:
+        name = "/".join(self.intake.channels[slot].key)
+        _LOG.error("%s cannot be judged", name, exc_info=error)
+        self.drops.add(_NOT_JUDGED)
+        self._defects[slot] = f"the gateway cannot judge its readings ({type(error).__name__})"
 
     def _turn(self, turn: _Turn, at_us: int, out: StepOutput) -> None:
         key = self.intake.channels[turn.slot].key

@@ -1,6 +1,7 @@
 """The demo as a process of its own, and what it must not leave behind."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ class DemoProcess:
             text=True,
             encoding="utf-8",
             env={**os.environ, "TMPDIR": str(self.scratch), **environment},
+            preexec_fn=_hear_hang_ups,
         )
         return self.child
 
@@ -85,3 +87,8 @@ def demo(tmp_path):
     process = DemoProcess(tmp_path)
     yield process
     process.kill()
+
+
+def _hear_hang_ups() -> None:
+    """Undo what `nohup` does to the tests: a child inherits an ignored signal."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -106,6 +106,24 @@ async def test_a_refusal_is_tried_again_before_anything_newer():
 
 
 @pytest.mark.asyncio
+async def test_an_alarm_with_a_fact_that_cannot_be_written_goes_out_without_it():
+    journal = SlowJournal()
+    journal.open.set()
+    out = outlets(journal)
+    heard = []
+    out.listeners.append(heard.append)
+    unwritable = alarm(condition(facts={"level_rank": 20, "bars": 2**70}))
+    out.take(StepOutput(alarms=[unwritable]))
+    out.take(version(2))
+    task = asyncio.create_task(out.journal_alerts())
+    async with asyncio.timeout(5):
+        await out.drain()
+    await cancelled(task)
+    assert journal.versions == [1, 2]
+    assert heard[0]["properties"]["priority"] == 1
+
+
+@pytest.mark.asyncio
 async def test_without_alerts_there_is_nothing_to_wait_for():
     async with asyncio.timeout(5):
         await outlets(SlowJournal()).drain()

@@ -50,8 +50,8 @@ class Tool:
     def __init__(self):
         self.readings = []
         self.drops = DropCounter()
-        clock = ManualClock(NOW_US)
-        self._taker = ExternalReadings(CONFIG.model, clock, self.drops, self.readings.extend)
+        self.clock = ManualClock(NOW_US)
+        self._taker = ExternalReadings(CONFIG.model, self.clock, self.drops, self.readings.extend)
 
     def sends(self, *rows, schema="cbrn-readings/1"):
         self.sends_bytes(msgspec.json.encode({"schema": schema, "rows": rows}))
@@ -125,3 +125,21 @@ def test_other_schemas_and_floods_are_refused():
 def test_any_bytes_are_refused_with_a_typed_error(payload):
     with pytest.raises(InputError):
         Tool().sends_bytes(payload)
+
+
+def test_what_keeps_arriving_old_at_its_own_pace_has_a_slow_clock_and_is_judged():
+    tool = Tool()
+    for _ in range(5):
+        late = format_rfc3339(tool.clock.now().wall_us - 3600 * US_PER_S)
+        tool.sends(row(time=late))
+        tool.clock.advance(1.0)
+    assert [r.quality for r in tool.readings] == [Quality.STALE] * 2 + [Quality.UNCERTAIN] * 3
+    assert Flag.CLOCK_UNSYNCED in tool.readings[-1].flags
+
+
+def test_a_backlog_stays_old_news_however_long_it_is():
+    tool = Tool()
+    for seconds_ago in range(3600, 3000, -10):
+        tool.sends(row(seconds_ago))
+        tool.clock.advance(1.0)
+    assert {r.quality for r in tool.readings} == {Quality.STALE}

@@ -168,6 +168,15 @@ class CaseBook:
         """Return whether a channel has a case, open or closing."""
         return watched.place_name in self._by_channel
 
+    def has(self, condition: Condition) -> bool:
+        """Return whether there is a case of a condition's alarm, open or closing."""
+        return _Place(condition.key, condition.purpose) in self._cases
+
+    def close_anew(self) -> None:
+        """Let every closing case begin to close with its next fresh sample."""
+        for case in self._cases.values():
+            case.closing_since_us = None
+
     def find(self, watched: Watched, key: AlarmKey) -> Case | None:
         """Return the case of one alarm of a channel."""
         return self._cases.get(_Place(key, watched.purpose))

@@ -69,6 +69,7 @@ class ChemicalRule:
         self._samples = 0
         self._notice_on = False
         self._attention = inf
+        self._alone_from = inf
         self._floor = inf
         self._last_us: int | None = None
         self._period_us = seconds_to_us(watched.channel.period_s or 1.0)
@@ -90,8 +91,9 @@ class ChemicalRule:
     def on_estimate(self, estimate: Estimate, now_us: int) -> list[Condition]:
         """Judge one estimate."""
         value = estimate.value
-        if value < self._attention and not self._busy and _DECISIVE.isdisjoint(estimate.flags):
-            shown = estimate.instrument_value
+        shown = estimate.instrument_value
+        quiet = value < self._attention and (shown is None or shown < self._alone_from)
+        if quiet and not self._busy and _DECISIVE.isdisjoint(estimate.flags):
             self._noise.learn(value, value if shown is None else shown, estimate.time_us)
             self._note_time(estimate.time_us)
             return []
@@ -99,12 +101,20 @@ class ChemicalRule:
 
     def on_deadline(self, now_us: int) -> list[Condition]:
         """Raise on a single extreme sample after which nothing came (safety 9)."""
-        estimate, test = self._alone, self._extreme
+        estimate = self._alone
         self.deadline_us = self._alone = None
-        if estimate is None or test is None or test.holding:
+        if estimate is None or estimate.instrument_value is None:
+            return []
+        value = max(estimate.value, estimate.instrument_value)
+        test = self._alone_test(estimate, value)
+        if test is None or test.holding:
             return []
         test.raise_now()
-        return self._claim(test, estimate, estimate.value, {"single_sample": True}, now_us)
+        self._busy = True
+        facts: Facts = {"single_sample": True}
+        if Flag.OVER_RANGE in estimate.flags:
+            facts["over_range"] = True
+        return self._claim(test, estimate, value, facts, now_us)
 
     def interrupt(self) -> None:
         """Forget that levels were being left: nothing fresh is known any more."""
@@ -162,7 +172,7 @@ class ChemicalRule:
         self._noise.pause()
         self._note_time(estimate.time_us)
         over_range = Flag.OVER_RANGE in estimate.flags
-        value = max(estimate.value, self._top) if over_range else estimate.value
+        value = max(estimate.value, self._end_of_range(estimate)) if over_range else estimate.value
         tested = self._on_its_change(estimate, value)
         sigma = estimate.sigma
         momentary = self._see_levels(tested, sigma, now_us, over_range=over_range)
@@ -272,7 +282,7 @@ class ChemicalRule:
         if watched.is_indicative and level.rank >= ALARM_RANK:
             all_facts["priority_1_if_agreed"] = True
         words = level.words
-        if facts.get("over_range") and self._top < level.setpoint:
+        if facts.get("over_range") and self._end_of_range(estimate) < level.setpoint:
             words = f"end of the range; {words} not excluded"
         evidence: tuple[Evidence, ...] = (watched.evidence(estimate),)
         condition = spoken(
@@ -318,9 +328,17 @@ class ChemicalRule:
         return expected > 0 and estimate.value - expected < notice.level.setpoint
 
     def _watch_single(self, estimate: Estimate, now_us: int) -> None:
-        test = self._extreme
-        if test is None or not test.pending or test.count != 1:
-            self.deadline_us = self._alone = None
+        """Let the last sample alarm alone unless another one follows.
+
+        The filters doubt a sample that stands out until others have followed it; if none
+        does, what the instrument shows stands (unclear is gas). A called step does not.
+        """
+        self.deadline_us = self._alone = None
+        shown = estimate.instrument_value
+        if shown is None or Flag.STEP in estimate.flags:
+            return
+        test = self._alone_test(estimate, max(estimate.value, shown))
+        if test is None or test.holding:
             return
         wait_us = max(
             round(self._rules.single_sample_periods * self._period_us),
@@ -329,14 +347,30 @@ class ChemicalRule:
         self._alone = estimate
         self.deadline_us = now_us + wait_us
 
+    def _alone_test(self, estimate: Estimate, value: float) -> LevelTest | None:
+        """Return the level that one sample may raise: extreme, or any at the end of the range."""
+        extreme = self._extreme
+        if extreme is not None and value >= extreme.setpoint:
+            return extreme
+        return self._level if Flag.OVER_RANGE in estimate.flags else None
+
+    def _end_of_range(self, estimate: Estimate) -> float:
+        """Return the greatest value that the instrument can show, as far as that is known."""
+        if isfinite(self._top):
+            return self._top
+        shown = estimate.instrument_value
+        return estimate.value if shown is None else shown
+
     def _is_busy(self) -> bool:
         pending = any(test.count > 0 or test.holding for test in self._tests())
+        pending = pending or self.deadline_us is not None
         return pending or self._meter.is_open or self._cases.has_any(self._watched)
 
     def _note_time(self, time_us: int) -> None:
         if self._last_us is not None and self._watched.channel.period_s is None:
             interval_us = time_us - self._last_us
-            self._period_us = min(max(interval_us, US_PER_S // 10), 600 * US_PER_S)
+            if interval_us > 0:
+                self._period_us = min(max(interval_us, US_PER_S // 10), 600 * US_PER_S)
         self._last_us = time_us
         self._samples += 1
         if self._samples % _LOOK_AT_NOISE == 0:
@@ -345,7 +379,7 @@ class ChemicalRule:
     def _look_at_noise(self) -> None:
         """Decide anew what this channel can judge, and from where it needs attention."""
         notice = self._notice
-        if notice is not None and not notice.holding:
+        if notice is not None and not (self._notice_on and notice.holding):
             self._notice_on = self._detectable(notice.level) and self._noise.lod is not None
         setpoints = [t.level.setpoint for t in (self._level, self._extreme) if t is not None]
         if notice is not None and self._notice_on:
@@ -355,6 +389,8 @@ class ChemicalRule:
             self._floor = max(self._noise.lod or 0.0, _EXPOSURE_FLOOR * lowest)
             setpoints.append(self._floor)
         self._attention = min(setpoints, default=inf)
+        if self._extreme is not None:
+            self._alone_from = max(self._extreme.level.setpoint, self._noise.lod or 0.0)
 
     def _detectable(self, level: Level) -> bool:
         """Return whether a level is at least 3 × detection limit and noise."""

@@ -78,10 +78,15 @@ class ExposureMeter:
         return bool(self._bins)
 
     def add(self, time_us: int, concentration: float) -> None:
-        """Take one sample (not negative); an older one than the last is not integrated."""
+        """Take one sample (not negative).
+
+        One that is older than the last comes from a clock that was set back: what was
+        added up is moved back with it, and nothing is integrated in between.
+        """
+        if self._last_us is not None and time_us < self._last_us:
+            self._move(time_us - self._last_us)
+            self._last_us = time_us
         last_us, last_c = self._last_us, self._last_c
-        if last_us is not None and time_us <= last_us:
-            return
         self._last_us, self._last_c = time_us, concentration
         self._means.clear()
         if last_us is None or last_us // _BIN_US != time_us // _BIN_US:
@@ -126,6 +131,12 @@ class ExposureMeter:
             found = self._bin(start_us)
             found.dose, found.load, found.unknown_s = dose, load, unknown_s
         self._last_us, self._last_c = memory.last_us, memory.last_c
+        self._means.clear()
+        self._loads.clear()
+
+    def _move(self, by_us: int) -> None:
+        for found in self._bins:
+            found.start_us += by_us // _BIN_US * _BIN_US
         self._means.clear()
         self._loads.clear()
 

@@ -59,6 +59,8 @@ class FlightWatch:
             self._seen_us = time_us
 
     def _speed(self, fix: Fix, time_us: int) -> float | None:
+        if self._last is not None and time_us < self._last[0]:
+            self._last = None
         if self._last is None or time_us - self._last[0] >= _LEAST_STEP_US:
             if self._last is not None:
                 last_us, lat, lon = self._last

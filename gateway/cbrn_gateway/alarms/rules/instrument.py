@@ -1,8 +1,16 @@
 """The instrument's own alarm and class detections: raised at once and un-fused (safety 8)."""
 
+from cbrn_core.agents import AGENTS
 from cbrn_core.alarm import AlarmKey, AlarmKind, Basis, Condition, Priority, Reason
 from cbrn_core.quantities import Hazard
-from cbrn_core.reading import Detection, DetectionClass, InstrumentAlarm, Quality, Reading
+from cbrn_core.reading import (
+    Detection,
+    DetectionClass,
+    Flag,
+    InstrumentAlarm,
+    Quality,
+    Reading,
+)
 from cbrn_gateway.alarms.policy import Policy, priority
 from cbrn_gateway.alarms.rules.cases import CaseBook
 from cbrn_gateway.alarms.rules.levels import ALARM_RANK, LOW_RANK
@@ -23,6 +31,12 @@ _HAZARD_OF_CLASS = {
 }
 _OUTPUTS = frozenset({InstrumentAlarm.A1, InstrumentAlarm.A2})
 _NOT_WATCHING = frozenset({InstrumentAlarm.FAULT, InstrumentAlarm.INHIBIT})
+_NOT_EVIDENCE = frozenset(
+    {Flag.LATE, Flag.WARMING_UP, Flag.INHIBITED, Flag.CALIBRATING, Flag.INSTRUMENT_FAULT}
+)
+_MOST_NAMES = 16
+"""Agents outside of the table that one instrument may name; beyond it its class speaks."""
+
 _LEVEL_WORDS = {InstrumentAlarm.A1: "A1 (low)", InstrumentAlarm.A2: "A2 (high)"}
 
 
@@ -33,29 +47,24 @@ class InstrumentRule:
         self._watched = watched
         self._policy = policy
         self._cases = cases
+        self._names: set[str] = set()
 
     def on_reading(self, reading: Reading, now_us: int) -> list[Condition]:
         """Raise, or withdraw where a fresh reading shows the output gone."""
         detection = reading.detection
         if detection is None:
-            return self._without_output(reading, now_us)
+            gone = reading.value is not None and _is_fresh(reading)
+            return self._withdraw(now_us, keep=None) if gone else []
         if _is_silent(detection):
-            if detection.instrument_alarm in _NOT_WATCHING:
-                return []
-            return self._withdraw(now_us, keep=None)
+            gone = detection.instrument_alarm not in _NOT_WATCHING and _is_fresh(reading)
+            return self._withdraw(now_us, keep=None) if gone else []
         key = self._key(detection)
-        answer = self._withdraw(now_us, keep=key)
+        answer = self._withdraw(now_us, keep=key) if _is_fresh(reading) else []
         return answer + self._raise(key, detection, reading, now_us)
 
     def adopt(self, condition: Condition) -> None:
         """Take up an open alarm of the instrument after a restart."""
         self._cases.adopt(self._watched, SOURCE, condition)
-
-    def _without_output(self, reading: Reading, now_us: int) -> list[Condition]:
-        healthy = reading.quality in {Quality.GOOD, Quality.UNCERTAIN}
-        if reading.value is None or not healthy:
-            return []
-        return self._withdraw(now_us, keep=None)
 
     def _withdraw(self, now_us: int, keep: AlarmKey | None) -> list[Condition]:
         if not self._cases.has_any(self._watched):
@@ -120,11 +129,23 @@ class InstrumentRule:
     def _name(self, detection: Detection) -> str:
         if detection.class_ is DetectionClass.BIO_TRIGGER:
             return DetectionClass.BIO_TRIGGER.value
-        if detection.agent:
+        if detection.agent and self._may_name(detection.agent):
             return detection.agent
         if detection.class_ is DetectionClass.RADIATION:
             return GAMMA
         return self._watched.agent if detection.class_ is None else detection.class_.value
+
+    def _may_name(self, agent: str) -> bool:
+        """Return whether an alarm may bear this name: each name is an alarm of its own."""
+        if agent not in self._names and len(self._names) < _MOST_NAMES:
+            self._names.add(agent)
+        return agent in self._names or agent in AGENTS
+
+
+def _is_fresh(reading: Reading) -> bool:
+    """Return whether a reading may show that an output is gone."""
+    healthy = reading.quality in {Quality.GOOD, Quality.UNCERTAIN}
+    return healthy and _NOT_EVIDENCE.isdisjoint(reading.flags)
 
 
 def _has_output(detection: Detection) -> bool:

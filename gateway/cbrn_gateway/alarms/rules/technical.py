@@ -16,6 +16,7 @@ READING = "reading"
 ESTIMATE = "estimate"
 CLOCK = "clock"
 STALE = "stale"
+GATEWAY = "gateway"
 _FLAGS = {
     Flag.INSTRUMENT_FAULT: Reason.INSTRUMENT_FAULT,
     Flag.INHIBITED: Reason.INSTRUMENT_INHIBITED,
@@ -110,6 +111,16 @@ class TechnicalRule:
         """Say that the channel reports again."""
         key = self._watched.key(AlarmKind.TECHNICAL, STALE)
         return self._cases.withdraw(self._watched, CLOCK, key, now_us)
+
+    def on_defect(self, detail: str, now_us: int) -> list[Condition]:
+        """Say that the gateway itself fails to judge what the channel reports."""
+        seen = _Seen(GATEWAY, None, now_us, None, now_us)
+        return self._raise(Reason.INSTRUMENT_FAULT, {"detail": detail}, seen)
+
+    def on_mended(self, now_us: int) -> list[Condition]:
+        """Say that the gateway judges the channel again."""
+        key = self._watched.key(AlarmKind.TECHNICAL, Reason.INSTRUMENT_FAULT.value)
+        return self._cases.withdraw(self._watched, GATEWAY, key, now_us)
 
     def adopt(self, condition: Condition) -> None:
         """Take up an open technical alarm after a restart."""
