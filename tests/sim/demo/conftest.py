@@ -1,7 +1,6 @@
 """The demo as a process of its own, and what it must not leave behind."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,6 +9,13 @@ from pathlib import Path
 import pytest
 
 DEADLINE_S = 40.0
+
+_COMMAND = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup before the tests ignores it
+from cbrn_gateway.cli import main
+main()
+"""
 
 
 class DemoProcess:
@@ -26,7 +32,7 @@ class DemoProcess:
             [
                 sys.executable,
                 "-c",
-                "from cbrn_gateway.cli import main; main()",
+                _COMMAND,
                 "demo",
                 "--out",
                 str(self.out),
@@ -38,7 +44,6 @@ class DemoProcess:
             text=True,
             encoding="utf-8",
             env={**os.environ, "TMPDIR": str(self.scratch), **environment},
-            preexec_fn=_hear_hang_ups,
         )
         return self.child
 
@@ -87,8 +92,3 @@ def demo(tmp_path):
     process = DemoProcess(tmp_path)
     yield process
     process.kill()
-
-
-def _hear_hang_ups() -> None:
-    """Undo what `nohup` does to the tests: a child inherits an ignored signal."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
