@@ -23,10 +23,13 @@ from cbrn_gateway.store.series import SeriesReader
 
 INSTRUMENTS = 200
 SETTLE_S = 10.0
+FILL_S = 150.0
+"""The files' page caches are then full: 8 MB each, as the stores bound them."""
+
 BAR_HELP_S = 1.0
 BAR_START_S = 3.0
 BAR_RSS_MB = 150.0
-BAR_GROWTH_MB = 10.0
+BAR_GROWTH_MB = 2.0
 AWAY = '[influx]\nurl = "http://127.0.0.1:9"\n'
 _RUNS = 5
 
@@ -77,7 +80,9 @@ def daemon_figures(soak_s: float) -> list[Figure]:
             square.start()
             start_s = first_reading_s(square, started_s)
             time.sleep(SETTLE_S)
-            early_mb, cpu_s, readings = square.memory_mb("VmRSS"), square.cpu_s, readings_in(square)
+            early_mb = square.memory_mb("VmRSS")
+            time.sleep(FILL_S)
+            full_mb, cpu_s, readings = square.memory_mb("VmRSS"), square.cpu_s, readings_in(square)
             time.sleep(soak_s)
             cpu_s, readings = square.cpu_s - cpu_s, readings_in(square) - readings
             late_mb, peak_mb = square.memory_mb("VmRSS"), square.memory_mb("VmHWM")
@@ -87,10 +92,11 @@ def daemon_figures(soak_s: float) -> list[Figure]:
         raise SystemExit(f"only {readings} readings in {soak_s} s: not what is to be measured")
     return [
         Figure(name="start to the first stored reading", value=start_s, unit="s", bar=BAR_START_S),
-        Figure(name="memory after the start", value=early_mb, unit="MB RSS", bar=BAR_RSS_MB),
+        Figure(name="memory after the start", value=early_mb, unit="MB RSS"),
+        Figure(name="memory, caches full", value=full_mb, unit="MB RSS", bar=BAR_RSS_MB),
         Figure(
-            name=f"growth over {soak_s:g} s at {INSTRUMENTS} readings/s",
-            value=late_mb - early_mb,
+            name=f"growth in the next {soak_s:g} s at {INSTRUMENTS} readings/s",
+            value=late_mb - full_mb,
             unit="MB RSS",
             bar=BAR_GROWTH_MB,
         ),

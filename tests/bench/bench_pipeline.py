@@ -10,6 +10,7 @@ same tables.
 
 import argparse
 import asyncio
+import gc
 import sqlite3
 import sys
 import tempfile
@@ -174,6 +175,7 @@ async def measured(
     square = Square(instruments, folder, paced=paced)
     await square.connect()
     await square.settle()
+    gc.freeze()  # as `run` does
     costs: Costs = defaultdict(list)
     outputs: list[StepOutput] = []
     due_s = monotonic()
@@ -213,7 +215,7 @@ def bare_sqlite_us(folder: Path) -> float:
     source = sqlite3.connect(folder / "series.db")
     rows = source.execute("SELECT * FROM head ORDER BY row").fetchall()
     columns = [c[1] for c in source.execute("PRAGMA table_info(head)")]
-    readings = source.execute("SELECT COUNT(*) FROM head WHERE kind = 0").fetchone()[0]
+    readings = source.execute("SELECT COUNT(quality) FROM head").fetchone()[0]
     spooled = sqlite3.connect(folder / "spool.db").execute("SELECT line FROM lines").fetchall()
     costs = []
     for turn in range(5):

@@ -71,7 +71,7 @@ def run_with(
     figures = measure(arguments)
     bench = Bench(
         name=name,
-        about=about,
+        about=about.strip(),
         command=f"python tests/bench/{Path(sys.argv[0]).name}",
         commit=commit(),
         machine=machine(),

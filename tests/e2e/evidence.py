@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from e2e.servers import Influx, Subscriber
 
-READING, ESTIMATE = 0, 1
 NOT_SAMPLES = frozenset({"estimate", "alarm", "health"})
 PATIENCE_S = 120.0
 
@@ -32,22 +31,21 @@ def wait_until(met: Callable[[], object], what: str, patience_s: float = PATIENC
         time.sleep(0.05)
 
 
-def stored(data_dir: Path, kind: int = READING) -> list[Sample]:
-    """Return every committed sample of series.db, in the order of its row numbers."""
+def stored(data_dir: Path) -> list[Sample]:
+    """Return every committed reading of series.db, in the order of its row numbers."""
     statement = (
         "SELECT c.station, c.channel, h.time_us FROM head h"
-        " JOIN channels c ON c.id = h.channel_id WHERE h.kind = ? ORDER BY h.row"
+        " JOIN channels c ON c.id = h.channel_id WHERE h.quality IS NOT NULL ORDER BY h.row"
     )
-    return [Sample(*row) for row in _rows(data_dir / "series.db", statement, kind)]
+    return [Sample(*row) for row in _rows(data_dir / "series.db", statement)]
 
 
 def highest_value(data_dir: Path, channel: str) -> float:
     """Return the highest reading that any station stored of a channel, 0 without one."""
     statement = (
-        "SELECT MAX(h.value) FROM head h JOIN channels c ON c.id = h.channel_id"
-        " WHERE h.kind = ? AND c.channel = ?"
+        "SELECT MAX(h.value) FROM head h JOIN channels c ON c.id = h.channel_id WHERE c.channel = ?"
     )
-    ((value,),) = _rows(data_dir / "series.db", statement, READING, channel) or ((None,),)
+    ((value,),) = _rows(data_dir / "series.db", statement, channel) or ((None,),)
     return value or 0.0
 
 

@@ -15,9 +15,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from cbrn_core.channel import Device
-from cbrn_core.clock import Clock, Now
+from cbrn_core.clock import Clock
 from cbrn_core.errors import ConfigError, FieldError, FrameError, Problem, ReadTimeout
-from cbrn_core.reading import Flag, Quality, Reading, worst
+from cbrn_core.reading import Flag, Quality, Reading
 from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_drivers.codec.framing import FixedFramer
 from cbrn_drivers.codec.winsen import (
@@ -107,12 +107,11 @@ def decode_readings(
 def as_decoded(frame: ModuleFrame, gas_id: str, *, warming_up: bool = False) -> DecodedReading:
     """Return the reading of one frame; bytes that should be zero and are not make it uncertain."""
     gas: Gas = GASES[gas_id]
-    suspicious = Quality.UNCERTAIN if any(frame.reserved) else Quality.GOOD
     return DecodedReading(
         channel=gas_id,
         value=frame.count * gas.per_count,
         unit=gas.unit,
-        quality=worst(suspicious, Quality.UNCERTAIN if warming_up else Quality.GOOD),
+        quality=Quality.UNCERTAIN if warming_up or any(frame.reserved) else Quality.GOOD,
         flags=(Flag.WARMING_UP,) if warming_up else (),
         raw=float(frame.count),
     )
@@ -153,23 +152,24 @@ class Ze03Driver(SerialDriver):
             await port.write(COMMAND_READ)
         while True:
             readings = await self._listen(port)
-            now = self._clock.now()
             if readings:
-                self._progressed(now)
                 yield readings
                 if self._mode == "question":
-                    await self._clock.sleep(self._rest_of_period_s(now))
+                    await self._clock.sleep(self._rest_of_period_s())
                     await port.write(COMMAND_READ)
-            else:
-                self._check_progress(now)
 
     async def _listen(self, port: SerialPort) -> list[Reading]:
-        """Return what the next bytes complete; in a silence, ask."""
+        """Return what the next bytes complete; in a silence, ask.
+
+        Raises:
+            TransportError: the port is lost, or has given no reading for too long.
+        """
         try:
             chunk = await port.read(self._period_s * _PATIENCE_PERIODS)
         except ReadTimeout:
             self._counts["silences"] += 1
             await port.write(COMMAND_READ)
+            self._check_progress(self._clock.now())
             return []
         now = self._clock.now()
         warming_up = now.steady_us - self._connected_us < self._warm_up_us
@@ -184,8 +184,14 @@ class Ze03Driver(SerialDriver):
                 decoded.append(as_decoded(said, self._gas_id, warming_up=warming_up))
             elif not said.ok:
                 self._refused(FieldError("mode refused"))
-        return told_apart(as_readings(decoded, self._device, now), now)
+        readings = told_apart(as_readings(decoded, self._device, now), now)
+        if readings:
+            self._progressed(now)
+        else:
+            self._check_progress(now)
+        return readings
 
-    def _rest_of_period_s(self, answered: Now) -> float:
-        elapsed_us = self._clock.now().steady_us - answered.steady_us
+    def _rest_of_period_s(self) -> float:
+        """Return what is left of the period since the last reading."""
+        elapsed_us = self._clock.now().steady_us - self._progress_us
         return max(0.0, self._period_s - elapsed_us / US_PER_S)

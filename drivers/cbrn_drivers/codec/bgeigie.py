@@ -16,7 +16,7 @@ NX                        satellites, HDOP, fix quality
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -32,7 +32,7 @@ DEAD_TIME_S = 1.8833e-6 * 60
 _FIELDS = {"BNRDD": 14, "BMRDD": 14, "BGRDD": 14, "CZRDD": 14, "CZRA1": 14, "BNXRDD": 15}
 _STATUS = "BNXSTS"
 _MOST_SATELLITES = 40
-_TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _EARLIEST_YEAR = 2011
 
 
@@ -175,12 +175,10 @@ def _validity(text: str, name: str) -> bool:
 
 def _time_us(text: str) -> int | None:
     """Return UTC, None for a time that no calendar has: before the receiver knows the date."""
-    matched = _TIME.fullmatch(text)
-    if not matched:
+    if not _TIME.fullmatch(text):
         raise FieldError(f"time: {text[:24]!r}")
     try:
-        year, month, day, hour, minute, second = map(int, matched.groups())
-        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     return datetime_to_us(moment) if moment.year >= _EARLIEST_YEAR else None

@@ -40,6 +40,9 @@ class LineFramer:
         self._overrun = False
 
     def _end_line(self, line: bytes) -> bytes:
+        if not line:  # between the two characters of a line end
+            self._overrun = False
+            return b""
         tail_of_overrun, self._overrun = self._overrun, False
         frame = after_last_start(line, self._starts)
         if tail_of_overrun and not self._starts:
@@ -65,7 +68,7 @@ def after_last_start(line: bytes, starts: bytes) -> bytes:
     """Return the line from its last start character on, b"" where it has none."""
     if not starts:
         return line
-    position = max(line.rfind(bytes((start,))) for start in starts)
+    position = max([line.rfind(start) for start in starts])
     return line[position:] if position >= 0 else b""
 
 
@@ -90,6 +93,8 @@ class FixedFramer:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take bytes in, return the frames completed by them."""
+        if not self._buffer and self._is_frame(chunk):
+            return [chunk]  # by far the most: one whole frame
         self._buffer += chunk
         frames: list[bytes] = []
         position = 0
@@ -114,3 +119,7 @@ class FixedFramer:
         """Forget the unfinished frame."""
         self.skipped_bytes += len(self._buffer)
         self._buffer.clear()
+
+    def _is_frame(self, chunk: bytes) -> bool:
+        right_size = len(chunk) == self._length
+        return right_size and chunk.startswith(self._start) and self._check(chunk)

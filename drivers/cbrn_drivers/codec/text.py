@@ -9,9 +9,8 @@ import re
 from cbrn_core.errors import ChecksumError, FieldError
 from cbrn_drivers.codec.checksum import xor8
 
-_INTEGER = re.compile(r"-?[0-9]{1,12}")
+_MOST_DIGITS = 12
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{0,12})?")
-_HEX_PAIR = re.compile(rb"[0-9A-Fa-f]{2}")
 
 
 def ascii_text(body: bytes) -> str:
@@ -28,7 +27,8 @@ def ascii_text(body: bytes) -> str:
 
 def integer(text: str, name: str) -> int:
     """Return a decimal integer of at most 12 digits; raises FieldError naming the field."""
-    if not _INTEGER.fullmatch(text):
+    digits = text.removeprefix("-")
+    if not (digits.isdecimal() and digits.isascii() and len(digits) <= _MOST_DIGITS):
         raise FieldError(f"{name}: {text[:24]!r} is not an integer")
     return int(text)
 
@@ -47,6 +47,6 @@ def verify_xor(body: bytes, printed: bytes) -> None:
         ChecksumError: they differ, or `printed` is not two hexadecimal digits.
     """
     computed = xor8(body)
-    if not _HEX_PAIR.fullmatch(printed) or int(printed, 16) != computed:
+    if printed.upper() != b"%02X" % computed:
         shown = printed[:8].decode("ascii", "backslashreplace")
         raise ChecksumError(f"printed {shown!r}, computed {computed:02X}")

@@ -19,6 +19,7 @@ FRAME_BYTES = 9
 _READ = 0x86
 _MODE = 0x78
 _HOST = 0x01
+_FROM_MODULE = frozenset({_READ, _MODE})
 
 
 def _sealed(*body: int) -> bytes:
@@ -88,7 +89,7 @@ def is_module_frame(frame: bytes) -> bool:
     An 8-bit sum lets one damaged frame in 256 through; in a stream the bytes that are zero
     in every ZE03 seen must be zero too.
     """
-    return _is_sealed(frame) and frame[1] in {_READ, _MODE} and not any(frame[4:8])
+    return frame[1] in _FROM_MODULE and not any(frame[4:8]) and _is_sealed(frame)
 
 
 def host_command(frame: bytes) -> str | None:
@@ -120,4 +121,4 @@ def decode_frame(frame: bytes) -> ModuleFrame:
 
 
 def _is_sealed(frame: bytes) -> bool:
-    return frame[8] == negated_sum8(frame[1:8])
+    return not sum(frame[1:FRAME_BYTES]) & 0xFF

@@ -40,6 +40,7 @@ PROFILE = "safecast-bgeigie"
 CLOCK_TOLERANCE_S = 30.0
 """A device time further off the machine's clock than this is not trusted."""
 
+_CLOCK_TOLERANCE_US = seconds_to_us(CLOCK_TOLERANCE_S)
 _CHANNEL = "gamma"
 _COMMENT = b"#"
 _LONGEST_LINE_BYTES = 512
@@ -199,8 +200,7 @@ class BgeigieDriver(StreamingDriver):
 def _against_clock(decoded: DecodedReading, now: Now) -> DecodedReading:
     """Return the reading with its time only where that agrees with the machine's clock."""
     time_us = decoded.time_us
-    tolerance_us = seconds_to_us(CLOCK_TOLERANCE_S)
-    if time_us is not None and abs(time_us - now.wall_us) <= tolerance_us:
+    if time_us is not None and abs(time_us - now.wall_us) <= _CLOCK_TOLERANCE_US:
         return msgspec.structs.replace(decoded, raw=None)
     flags = tuple(dict.fromkeys((*decoded.flags, Flag.CLOCK_UNSYNCED)))
     return msgspec.structs.replace(decoded, time_us=None, flags=flags)

@@ -95,7 +95,7 @@ class RuleBook:
 
         To be called for every reading of a channel of this site, whatever its quality.
         """
-        rules = self._rules.get(channel.key)
+        rules = self._rules.get((reading.station, reading.channel))
         if rules is None:
             return []
         watched = rules.watched

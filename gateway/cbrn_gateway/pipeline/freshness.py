@@ -57,6 +57,11 @@ def stale_after_us(channel: Channel, freshness: Freshness) -> int:
     return seconds_to_us(max(STALE_PERIODS * period_s, STALE_LEAST_S))
 
 
+def has_fixed_wait(channel: Channel) -> bool:
+    """Return whether the age at which reports are stale is known beforehand."""
+    return channel.stale_after_s is not None or channel.period_s is not None
+
+
 def note_interval(freshness: Freshness, interval_us: int) -> None:
     """Learn one more interval between two measurements."""
     freshness.intervals_us.append(interval_us)
@@ -87,6 +92,10 @@ class StaleDeadlines:
         if watched_us is None or deadline_us < watched_us:
             self._watched_us[slot] = deadline_us
             heapq.heappush(self._heap, (deadline_us, slot))
+
+    def is_watched(self, slot: int) -> bool:
+        """Return whether a slot has a deadline."""
+        return slot in self._watched_us
 
     def next_us(self) -> int | None:
         """Return the earliest moment at which something may be stale."""

@@ -60,6 +60,7 @@ class Intake:
         self._slots: dict[ChannelKey, int] = {c.key: i for i, c in enumerate(self.channels)}
         self._masses = [_molar_mass_g_mol(c) for c in self.channels]
         self._limits = [self._canonical_range(slot) for slot in range(len(self.channels))]
+        self._units = [canonical_unit(c.quantity) for c in self.channels]
         self._drops = drops
 
     def slot_of(self, key: ChannelKey) -> int | None:
@@ -77,18 +78,10 @@ class Intake:
             return None
         channel, freshness = self.channels[slot], self.freshness[slot]
         reading = plausible(reading, at_us, self._drops)
-        value, quality, flags = self._judge(slot, channel, reading)
         order = self._place(freshness, reading, at_us)
-        changed = msgspec.structs.replace(
-            reading,
-            value=value,
-            unit=canonical_unit(channel.quantity),
-            sigma=None if value is None else self._sigma(slot, channel, reading),
-            quality=quality,
-            flags=(*flags, *_ORDER_FLAGS.get(order, ())),
-            purpose=self._purpose(channel, reading),
-            fix=self._checked_fix(reading),
-        )
+        changed = reading
+        if order is not Order.NEXT or not self._is_canonical(slot, reading):
+            changed = self._changed(slot, channel, reading, order)
         in_order = order is not Order.LATE
         fusible = in_order and self._fusible(changed)
         fresh = in_order and _tells(channel, changed, freshness, at_us, fusible=fusible)
@@ -112,6 +105,29 @@ class Intake:
         """Return the channel's period, configured or learnt; None while it is unknown."""
         return learnt_period_s(self.channels[slot], self.freshness[slot])
 
+    def _is_canonical(self, slot: int, reading: Reading) -> bool:
+        """Return whether a plain reading may be used just as it came."""
+        value, limits = reading.value, self._limits[slot]
+        if value is None or not isfinite(value) or reading.unit is not self._units[slot]:
+            return False
+        in_range = limits is None or limits[0] <= value <= limits[1]
+        extra = reading.sigma is not None or reading.fix is not None
+        marked = reading.purpose is not None or self.channels[slot].simulated
+        return in_range and not (extra or marked)
+
+    def _changed(self, slot: int, channel: Channel, reading: Reading, order: Order) -> Reading:
+        value, quality, flags = self._judge(slot, reading)
+        return msgspec.structs.replace(
+            reading,
+            value=value,
+            unit=self._units[slot],
+            sigma=None if value is None else self._sigma(slot, reading),
+            quality=quality,
+            flags=(*flags, *_ORDER_FLAGS.get(order, ())),
+            purpose=self._purpose(channel, reading),
+            fix=self._checked_fix(reading),
+        )
+
     def _livetime_s(self, slot: int, reading: Reading) -> float | None:
         if reading.livetime_s is not None or not self.channels[slot].counting:
             return reading.livetime_s
@@ -123,9 +139,7 @@ class Intake:
             return None
         return (self.canonical(slot, limits[0]), self.canonical(slot, limits[1]))
 
-    def _judge(
-        self, slot: int, channel: Channel, reading: Reading
-    ) -> tuple[float | None, Quality, tuple[Flag, ...]]:
+    def _judge(self, slot: int, reading: Reading) -> tuple[float | None, Quality, tuple[Flag, ...]]:
         value, limits = reading.value, self._limits[slot]
         if value is None:
             over_range = limits is not None and _is_over_range(reading)
@@ -134,7 +148,7 @@ class Intake:
         if not isfinite(value):
             self._drops.add(Drop.NOT_FINITE)
             return None, worst(reading.quality, Quality.BAD), reading.flags
-        target = canonical_unit(channel.quantity)
+        target = self._units[slot]
         if reading.unit is not target:
             try:
                 value = convert(value, reading.unit, target, molar_mass_g_mol=self._masses[slot])
@@ -154,11 +168,11 @@ class Intake:
             return value, quality, _with(reading.flags, Flag.UNDER_RANGE)
         return value, reading.quality, reading.flags
 
-    def _sigma(self, slot: int, channel: Channel, reading: Reading) -> float | None:
+    def _sigma(self, slot: int, reading: Reading) -> float | None:
         sigma = reading.sigma
         if sigma is None or not isfinite(sigma) or sigma <= 0:
             return None
-        target = canonical_unit(channel.quantity)
+        target = self._units[slot]
         if reading.unit is target:
             return sigma
         try:
@@ -166,12 +180,13 @@ class Intake:
         except UnitError:
             return None
 
-    def _purpose(self, channel: Channel, reading: Reading) -> Purpose:
+    def _purpose(self, channel: Channel, reading: Reading) -> Purpose | None:
+        """Return the mark of a declared simulated channel; None is actual."""
         marked = reading.purpose not in {None, Purpose.ACTUAL}
         if not channel.simulated:
             if marked:
                 self._drops.add(Drop.PURPOSE_MARK_IGNORED)
-            return Purpose.ACTUAL
+            return None
         if reading.purpose is Purpose.TEST:
             return Purpose.TEST
         return Purpose.EXERCISE

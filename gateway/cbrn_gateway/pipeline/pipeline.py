@@ -27,6 +27,7 @@ from cbrn_gateway.pipeline.drops import DropCounter
 from cbrn_gateway.pipeline.freshness import (
     FIRST_REPORT_GRACE_S,
     StaleDeadlines,
+    has_fixed_wait,
     stale_after_us,
 )
 from cbrn_gateway.pipeline.fusion_stage import Fused, FusionStage
@@ -71,6 +72,9 @@ class _Turn(NamedTuple):
 class _Item(NamedTuple):
     at_us: int
     what: Accepted | _Turn | Command | Condition
+
+
+_Judge = Callable[[Accepted, Fused | None, int], list[Condition]]
 
 
 class StepOutput(msgspec.Struct):
@@ -220,7 +224,7 @@ class Pipeline:
                 if freshness.stale and accepted.fresh:
                     freshness.stale = False
                     items.append(_Item(at_us, _Turn(accepted.slot, stale=False)))
-                self._stale.watch(accepted.slot, self._stale_at_us(accepted.slot))
+                self._watch(accepted)
                 items.append(_Item(at_us, accepted))
         self._find_stale(max(at_us, now_us), items)
         return items
@@ -235,6 +239,12 @@ class Pipeline:
                 self.intake.freshness[slot].stale = True
                 items.append(_Item(deadline_us, _Turn(slot, stale=True)))
 
+    def _watch(self, accepted: Accepted) -> None:
+        slot = accepted.slot
+        later = has_fixed_wait(accepted.channel) and self._stale.is_watched(slot)
+        if not later:  # a later deadline is looked up when the earlier one comes
+            self._stale.watch(slot, self._stale_at_us(slot))
+
     def _stale_at_us(self, slot: int) -> int:
         freshness = self.intake.freshness[slot]
         wait_us = stale_after_us(self.intake.channels[slot], freshness)
@@ -243,10 +253,14 @@ class Pipeline:
         return freshness.last_received_us + wait_us
 
     def _next_inner_us(self) -> int | None:
-        ticking = self._next_tick_us if self.rules.needs_tick else None
+        due_us = self._next_tick_us if self.rules.needs_tick else None
+        rules_us = self.rules.next_deadline()
+        if rules_us is not None and (due_us is None or rules_us < due_us):
+            due_us = rules_us
         machine_us = self.machine.next_deadline() if self._past is None else None
-        candidates = (ticking, self.rules.next_deadline(), machine_us)
-        return min((us for us in candidates if us is not None), default=None)
+        if machine_us is not None and (due_us is None or machine_us < due_us):
+            due_us = machine_us
+        return due_us
 
     def _advance(self, until_us: int, out: StepOutput) -> None:
         """Meet every deadline and full second up to and including `until_us`, in order."""
@@ -284,10 +298,10 @@ class Pipeline:
     def _judge(self, item: Accepted, fused: Fused | None, at_us: int, out: StepOutput) -> None:
         out.readings.append(item.reading)
         known = self._defects.pop(item.slot, None)
-        self._guard(item, at_us, out, lambda: self._judge_reading(item, at_us))
+        self._guard(self._judge_reading, item, fused, at_us, out)
         if fused is not None:
             out.estimates.append(fused.estimate)
-            self._guard(item, at_us, out, lambda: self._judge_estimate(item, fused, at_us))
+            self._guard(self._judge_estimate, item, fused, at_us, out)
         if known is not None and fused is None:
             self._defects.setdefault(item.slot, known)
         if item.slot in self._defects:
@@ -296,19 +310,21 @@ class Pipeline:
         elif known is not None:
             self._apply(self.rules.on_mended(item.channel.key, at_us), at_us, out)
 
-    def _judge_reading(self, item: Accepted, at_us: int) -> list[Condition]:
+    def _judge_reading(self, item: Accepted, _: Fused | None, at_us: int) -> list[Condition]:
         return self.rules.on_reading(item.reading, item.channel, at_us)
 
-    def _judge_estimate(self, item: Accepted, fused: Fused, at_us: int) -> list[Condition]:
+    def _judge_estimate(self, item: Accepted, fused: Fused | None, at_us: int) -> list[Condition]:
+        if fused is None:
+            return []
         if not fused.radiation:
             return self.rules.on_estimate(fused.estimate, at_us)
         return self.rules.on_radiation(fused.estimate, item.reading, fused.background, at_us)
 
     def _guard(
-        self, item: Accepted, at_us: int, out: StepOutput, judge: Callable[[], list[Condition]]
+        self, judge: _Judge, item: Accepted, fused: Fused | None, at_us: int, out: StepOutput
     ) -> None:
         try:
-            spoken = judge()
+            spoken = judge(item, fused, at_us)
         except Exception as error:  # noqa: BLE001 - a defect must not silence the whole square
             self._note_defect(item.slot, error)
             return

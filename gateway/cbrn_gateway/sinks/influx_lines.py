@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from math import isfinite
 from typing import Annotated, NamedTuple
 from zlib import crc32
 
@@ -59,11 +60,12 @@ class _Known(NamedTuple):
     channel: Channel
     unit: Unit
     molar_mass_g_mol: float | None
-    place: tuple[float | None, float | None]
+    place: str
     reading_head: str
     estimate_head: str
 
 
+_NUMBERS = (int, float)
 _ALERT = msgspec.json.Decoder(_Alert)
 _POINT = msgspec.json.Decoder(Annotated[list[float], msgspec.Meta(min_length=2, max_length=3)])
 
@@ -104,35 +106,34 @@ class LineWriter:
         except UnitError:
             self.counters["influx_unconvertible"] += 1
             return None
-        fix = reading.fix
-        lat, lon = known.place if fix is None else (float(fix.lat), float(fix.lon))
-        fields: dict[str, FieldValue] = {
-            "value": value,
-            "sigma": sigma,
-            "raw": float(reading.raw) if isinstance(reading.raw, int | float) else None,
-            "quality": QUALITY_RANK[reading.quality],
-            "lat": lat,
-            "lon": lon,
-            "seq": reading.seq,
-        }
+        fix, raw, seq = reading.fix, reading.raw, reading.seq
+        text = (
+            f"{self._float('value', value)}{self._float('sigma', sigma)}"
+            f"{self._float('raw', float(raw) if isinstance(raw, _NUMBERS) else None)}"
+            f"quality={QUALITY_RANK[reading.quality]}i"
+            f"{known.place if fix is None else self._point(fix.lat, fix.lon)}"
+            f"{'' if seq is None else self._fields({'seq': seq}, ',')}"
+        )
         head = known.reading_head
         channel, device = known.channel, reading.device
         if device and device != channel.device:
             tags = self._tags(channel, purpose, device)
             head = encode_head(series_of(channel.quantity), tags)
-        return self._line(head, fields, reading.time_us * NS_PER_US)
+        return f"{head} {text} {reading.time_us * NS_PER_US}".encode()
 
     def estimate(self, estimate: Estimate) -> bytes | None:
         """Return the line of an estimate, None where it must not or cannot be written."""
         known = self._writable(estimate.station, estimate.channel, estimate.purpose)
         if known is None:
             return None
-        fields: dict[str, FieldValue] = {
-            "value": float(estimate.value),
-            "sigma": float(estimate.sigma),
-            "nis": float(estimate.nis),
-        }
-        return self._line(known.estimate_head, fields, estimate.time_us * NS_PER_US)
+        text = (
+            f"{self._float('value', float(estimate.value))}"
+            f"{self._float('sigma', float(estimate.sigma))}"
+            f"{self._float('nis', float(estimate.nis))}"
+        )
+        if not text:
+            return None
+        return f"{known.estimate_head} {text[:-1]} {estimate.time_us * NS_PER_US}".encode()
 
     def alert(self, body: bytes) -> bytes | None:
         """Return the line of an alert as it was journalled, None where it is not one."""
@@ -200,11 +201,11 @@ class LineWriter:
             estimate_head=encode_head("estimate", tags),
         )
 
-    def _place(self, station: str) -> tuple[float | None, float | None]:
+    def _place(self, station: str) -> str:
         known = self.site.stations.get(station)
         if known is None or known.position is None:
-            return None, None
-        return float(known.position.lat), float(known.position.lon)
+            return ""
+        return self._point(known.position.lat, known.position.lon)
 
     def _tags(
         self, channel: Channel, purpose: Purpose, device: str
@@ -221,10 +222,27 @@ class LineWriter:
             ("zone", None if station is None else station.zone),
         )
 
-    def _line(self, head: str, fields: Mapping[str, FieldValue], time_ns: int) -> bytes | None:
+    def _point(self, lat: float, lon: float) -> str:
+        return self._fields({"lat": float(lat), "lon": float(lon)}, ",")
+
+    def _float(self, name: str, number: float | None) -> str:
+        """Return one field with a comma behind it, "" where it is no finite number."""
+        if number is None:
+            return ""
+        if isfinite(number):
+            return f"{name}={number!r},"
+        self.counters["dropped_nonfinite"] += 1
+        return ""
+
+    def _fields(self, fields: Mapping[str, FieldValue], before: str = "") -> str:
+        """Return the fields with `before` in front, "" where none is left."""
         text, not_finite = encode_fields(fields)
         if not_finite:
             self.counters["dropped_nonfinite"] += not_finite
+        return before + text if text else ""
+
+    def _line(self, head: str, fields: Mapping[str, FieldValue], time_ns: int) -> bytes | None:
+        text = self._fields(fields)
         return f"{head} {text} {time_ns}".encode() if text else None
 
 

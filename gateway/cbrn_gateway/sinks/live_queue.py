@@ -5,7 +5,6 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cbrn_core.channel import ChannelKey
 from cbrn_core.estimate import Estimate
 from cbrn_core.quantities import Hazard, hazard_of
 from cbrn_core.reading import Reading
@@ -39,16 +38,31 @@ class LiveQueue:
         self._seq_of: Counter[str] = Counter()
         self._filled = asyncio.Event()
 
+    @property
+    def site(self) -> SiteModel:
+        """Return the site whose channels may be shown."""
+        return self._site
+
+    @site.setter
+    def site(self, site: SiteModel) -> None:
+        self._site = site
+        self._public = frozenset(
+            key
+            for key, channel in site.channels.items()
+            if hazard_of(channel.quantity) is not Hazard.PHYSIOLOGICAL
+        )
+
     def offer(self, items: Iterable[Reading | Estimate]) -> None:
         """Take what may be shown; call it on the event loop."""
+        waiting, public = self._items, self._public
         for item in items:
-            if not self._is_public(item.key):
+            if (item.station, item.channel) not in public:
                 self.counters["live_private"] += 1
                 continue
-            if len(self._items) == self._items.maxlen:
+            if len(waiting) == waiting.maxlen:
                 self.counters["live_dropped"] += 1
-            self._items.append(LiveItem(self._next_seq(item), item))
-        if self._items:
+            waiting.append(LiveItem(self._next_seq(item), item))
+        if waiting:
             self._filled.set()
 
     async def take(self, limit: int) -> list[LiveItem]:
@@ -57,10 +71,6 @@ class LiveQueue:
             self._filled.clear()
             await self._filled.wait()
         return [self._items.popleft() for _ in range(min(limit, len(self._items)))]
-
-    def _is_public(self, key: ChannelKey) -> bool:
-        channel = self.site.channels.get(key)
-        return channel is not None and hazard_of(channel.quantity) is not Hazard.PHYSIOLOGICAL
 
     def _next_seq(self, item: Reading | Estimate) -> int:
         if isinstance(item, Estimate):

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,21 +13,24 @@ from cbrn_core.reading import Reading
 from cbrn_core.units import Unit
 from cbrn_gateway.store.database import Database, Layout, open_reader, open_writer
 from cbrn_gateway.store.series_rows import (
+    INSERT_ESTIMATE,
     INSERT_SAMPLE,
     SELECT_SAMPLES,
     KnownChannel,
     Row,
     SampleKind,
     estimate_row,
+    has_estimate,
+    has_reading,
     load_channels,
-    reading_row,
     row_estimate,
     row_reading,
+    sample_row,
 )
 
 SampleT = TypeVar("SampleT", Reading, Estimate)
 
-_PAGE_ROWS = 2_000
+_PAGE_ROWS = 1_000
 _LATEST_US = 2**63 - 1
 
 # an outlandish sample (a number beyond 64 bits, text that is no Unicode) costs itself only
@@ -42,19 +44,21 @@ _UNWRITABLE = (
     sqlite3.ProgrammingError,
 )
 
+_HAS = {SampleKind.READING: "quality IS NOT NULL", SampleKind.ESTIMATE: "est_quality IS NOT NULL"}
 _WHERE_LAST = (
-    " WHERE row IN (SELECT (SELECT h.row FROM head h WHERE h.channel_id = c.id"
-    " AND h.kind = ? ORDER BY h.time_us DESC LIMIT 1) FROM channels c) ORDER BY channel_id"
+    " WHERE row IN (SELECT row FROM (SELECT row, MAX(time_us) FROM head WHERE {has}"
+    " GROUP BY channel_id)) ORDER BY channel_id"
 )
 _WHERE_BETWEEN = (
     " WHERE channel_id = (SELECT id FROM channels WHERE station = ? AND channel = ?)"
-    " AND kind = ? AND time_us >= ? AND time_us < ? ORDER BY time_us LIMIT ?"
+    " AND {has} AND time_us >= ? AND time_us < ? ORDER BY time_us LIMIT ?"
 )
 
+# one row holds a reading and its estimate; by time first, because then a commit changes few pages
 SERIES_LAYOUT = Layout(
     name="series store",
     application_id=0x43425331,
-    version=1,
+    version=2,
     synchronous="NORMAL",
     schema="""
 CREATE TABLE channels (
@@ -62,10 +66,11 @@ CREATE TABLE channels (
   device TEXT, UNIQUE (station, channel)
 );
 CREATE TABLE head (
-  row INTEGER PRIMARY KEY AUTOINCREMENT, channel_id INTEGER NOT NULL, kind INTEGER NOT NULL,
-  time_us INTEGER NOT NULL, received_us INTEGER NOT NULL, value REAL, sigma REAL, raw,
-  nis REAL, trend_per_min REAL, quality INTEGER NOT NULL, flags TEXT, lat REAL, lon REAL,
-  extra BLOB, UNIQUE (channel_id, kind, time_us)
+  row INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, time_us INTEGER NOT NULL,
+  received_us INTEGER NOT NULL, value REAL, sigma REAL, raw, quality INTEGER, flags TEXT,
+  lat REAL, lon REAL, extra BLOB, est_value REAL, est_sigma REAL, nis REAL,
+  trend_per_min REAL, instrument_value REAL, est_quality INTEGER, est_flags TEXT,
+  est_received_us INTEGER, est_extra BLOB, UNIQUE (time_us, channel_id)
 );
 CREATE TABLE snapshot (
   id INTEGER PRIMARY KEY CHECK (id = 1), journal_seq INTEGER NOT NULL,
@@ -127,11 +132,12 @@ class SeriesReader:
         """Return how many distinct samples each channel has; raises StorageError."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT c.station, c.channel, COUNT(h.row) FROM channels c LEFT JOIN head h"
-                " ON h.channel_id = c.id AND h.kind = ? GROUP BY c.id",
-                (int(kind),),
+                "SELECT station, channel, IFNULL(readings, 0), IFNULL(estimates, 0)"
+                " FROM channels LEFT JOIN (SELECT channel_id, COUNT(quality) AS readings,"
+                " COUNT(est_quality) AS estimates FROM head GROUP BY channel_id)"
+                " ON channel_id = id"
             )
-            return {(station, channel): count for station, channel, count in rows}
+            return {(station, channel): counts[kind] for station, channel, *counts in rows}
 
     def samples_after(self, row: int) -> Iterator[tuple[list[Reading], list[Estimate]]]:
         """Yield what was stored after `row` in the order of storing, page by page."""
@@ -144,18 +150,17 @@ class SeriesReader:
             if not page:
                 return
             row = page[-1][0]
-            readings = [sample for sample in page if sample[2] == SampleKind.READING]
-            estimates = [sample for sample in page if sample[2] == SampleKind.ESTIMATE]
-            yield self._decoded(readings, row_reading), self._decoded(estimates, row_estimate)
+            readings = self._decoded(list(filter(has_reading, page)), row_reading)
+            estimates = self._decoded(list(filter(has_estimate, page)), row_estimate)
+            yield readings, estimates
 
     def last_row(self) -> int:
         """Return the highest row number ever committed, 0 when there is none."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT seq FROM sqlite_sequence WHERE name = 'head'"
-                " UNION ALL SELECT last_row FROM snapshot"
+                "SELECT MAX(row) FROM head UNION ALL SELECT last_row FROM snapshot"
             ).fetchall()
-        return max((row[0] for row in rows), default=0)
+        return max(row[0] or 0 for row in rows)
 
     def latest_received_us(self) -> int:
         """Return the greatest arrival time among the newest samples, 0 when there is none."""
@@ -183,8 +188,7 @@ class SeriesReader:
     def _last(self, kind: SampleKind) -> list[Row]:
         with self._database.reading() as connection:
             return connection.execute(
-                SELECT_SAMPLES + _WHERE_LAST,
-                (int(kind),),
+                SELECT_SAMPLES + _WHERE_LAST.format(has=_HAS[kind])
             ).fetchall()
 
     def _range(
@@ -192,8 +196,8 @@ class SeriesReader:
     ) -> list[Row]:
         with self._database.reading() as connection:
             return connection.execute(
-                SELECT_SAMPLES + _WHERE_BETWEEN,
-                (*key, int(kind), since_us, until_us, limit),
+                SELECT_SAMPLES + _WHERE_BETWEEN.format(has=_HAS[kind]),
+                (*key, since_us, until_us, limit),
             ).fetchall()
 
     def _decoded(
@@ -214,7 +218,8 @@ class SeriesReader:
 class Series(SeriesReader):
     """Writes the series. Every method is one transaction and raises StorageError.
 
-    (station, channel, time) is stored once per kind: a repeat overwrites itself.
+    (station, channel, time) is stored once: a repeat overwrites itself under the new number,
+    a reading its reading and an estimate its estimate.
 
     Attributes:
         unwritable: samples that no row can hold; dropped and counted at each attempt.
@@ -233,10 +238,10 @@ class Series(SeriesReader):
         return self._database
 
     def append(self, readings: Sequence[Reading], estimates: Sequence[Estimate] = ()) -> None:
-        """Store samples; readings get the lower row numbers."""
+        """Store samples; readings get the higher row numbers."""
         first = self.last_row() + 1
         self.append_numbered(
-            list(enumerate(readings, first)), list(enumerate(estimates, first + len(readings)))
+            list(enumerate(readings, first + len(estimates))), list(enumerate(estimates, first))
         )
 
     def append_numbered(
@@ -244,13 +249,19 @@ class Series(SeriesReader):
         readings: Sequence[tuple[int, Reading]],
         estimates: Sequence[tuple[int, Estimate]] = (),
     ) -> None:
-        """Store samples under row numbers that the caller has given them, ever rising."""
+        """Store samples under row numbers that the caller has given them, ever rising.
+
+        An estimate shares the row of its reading; only one without its reading needs its own.
+        """
         with self._database.transaction():
             if self._known_at != self._database.rollbacks:
                 self._known = load_channels(self._database.connection)
                 self._known_at = self._database.rollbacks
-            self._store(readings, self._reading_row)
-            self._store(estimates, self._estimate_row)
+            try:
+                alone = self._store_pairs(readings, estimates)
+                self._store_alone(alone)
+            except _UNWRITABLE:
+                self._store_one_by_one(readings, estimates)
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Replace the snapshot."""
@@ -260,33 +271,54 @@ class Series(SeriesReader):
                 (snapshot.journal_seq, snapshot.last_row, snapshot.config_hash, snapshot.state),
             )
 
-    def _store(
+    def _store_pairs(
         self,
-        samples: Sequence[tuple[int, SampleT]],
-        to_row: Callable[[int, SampleT], Row],
+        readings: Sequence[tuple[int, Reading]],
+        estimates: Sequence[tuple[int, Estimate]],
+    ) -> Sequence[tuple[int, Estimate]]:
+        """Store readings, each with its estimate; return the estimates that are left.
+
+        Estimates come in the order of their readings; others are among those left.
+        """
+        rows = []
+        paired = 0
+        estimate = estimates[0][1] if estimates else None
+        for row, reading in readings:
+            known = self._known.get((reading.station, reading.channel))
+            if known is None:
+                known = self._new_channel(reading.key, reading.unit, reading.device)
+            if estimate is None or not _belong_together(reading, estimate):
+                rows.append(sample_row(row, known, reading, None))
+                continue
+            rows.append(sample_row(row, known, reading, estimate))
+            paired += 1
+            estimate = estimates[paired][1] if paired < len(estimates) else None
+        self._database.connection.executemany(INSERT_SAMPLE, rows)
+        return estimates[paired:]
+
+    def _store_alone(self, estimates: Sequence[tuple[int, Estimate]]) -> None:
+        for row, estimate in estimates:
+            known = self._known.get((estimate.station, estimate.channel))
+            if known is None:
+                known = self._new_channel(estimate.key, estimate.unit, None)
+            self._database.connection.execute(INSERT_ESTIMATE, estimate_row(row, known, estimate))
+
+    def _store_one_by_one(
+        self,
+        readings: Sequence[tuple[int, Reading]],
+        estimates: Sequence[tuple[int, Estimate]],
     ) -> None:
-        connection = self._database.connection
-        with suppress(*_UNWRITABLE):
-            connection.executemany(INSERT_SAMPLE, [to_row(row, sample) for row, sample in samples])
-            return
-        # rows of the failed batch that went in before are replaced by themselves
-        for row, sample in samples:
+        """Store what a row can hold; rows that went in before are replaced by themselves."""
+        for reading in readings:
             try:
-                connection.execute(INSERT_SAMPLE, to_row(row, sample))
+                self._store_pairs([reading], ())
             except _UNWRITABLE:
                 self.unwritable += 1
-
-    def _reading_row(self, row: int, reading: Reading) -> Row:
-        known = self._known.get((reading.station, reading.channel))
-        if known is None:
-            known = self._new_channel(reading.key, reading.unit, reading.device)
-        return reading_row(row, known, reading)
-
-    def _estimate_row(self, row: int, estimate: Estimate) -> Row:
-        known = self._known.get((estimate.station, estimate.channel))
-        if known is None:
-            known = self._new_channel(estimate.key, estimate.unit, None)
-        return estimate_row(row, known, estimate)
+        for estimate in estimates:
+            try:
+                self._store_alone([estimate])
+            except _UNWRITABLE:
+                self.unwritable += 1
 
     def _new_channel(self, key: ChannelKey, unit: Unit, device: str | None) -> KnownChannel:
         cursor = self._database.connection.execute(
@@ -298,3 +330,11 @@ class Series(SeriesReader):
             raise TypeError(f"no row for channel {key}")
         known = self._known[key] = KnownChannel(channel_id, unit, device)
         return known
+
+
+def _belong_together(reading: Reading, estimate: Estimate) -> bool:
+    return (
+        estimate.time_us == reading.time_us
+        and estimate.channel == reading.channel
+        and estimate.station == reading.station
+    )

@@ -14,21 +14,59 @@ from cbrn_core.units import Unit
 
 QUALITIES = tuple(Quality)
 
+_READING_COLUMNS = ("value", "sigma", "raw", "quality", "flags", "lat", "lon", "extra")
+_ESTIMATE_COLUMNS = (
+    "est_value",
+    "est_sigma",
+    "nis",
+    "trend_per_min",
+    "instrument_value",
+    "est_quality",
+    "est_flags",
+    "est_received_us",
+    "est_extra",
+)
 SELECT_SAMPLES = (
-    "SELECT row, channel_id, kind, time_us, received_us, value, sigma, raw, nis,"
-    " trend_per_min, quality, flags, lat, lon, extra FROM head"
+    "SELECT row, channel_id, time_us, received_us, value, sigma, raw, quality, flags, lat, lon,"
+    " extra, est_value, est_sigma, nis, trend_per_min, instrument_value, est_quality, est_flags,"
+    " est_received_us, est_extra FROM head"
 )
-INSERT_SAMPLE = (
-    "INSERT OR REPLACE INTO head (row, channel_id, kind, time_us, received_us, value, sigma,"
-    " raw, nis, trend_per_min, quality, flags, lat, lon, extra)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_QUALITY, _EST_QUALITY = 7, 17
+
+_NO_READING = (None,) * len(_READING_COLUMNS)
+_NO_ESTIMATE = (None,) * len(_ESTIMATE_COLUMNS)
+_EMPTY_EXTRA = "x'80'"
+_IF_KEPT = {
+    "est_received_us": "coalesce(est_received_us, received_us)",
+    "est_extra": f"coalesce(est_extra, extra, {_EMPTY_EXTRA})",
+}
+"""What an estimate shared with its reading, where that reading is overwritten without it."""
+
+_INSERT = (
+    "INSERT INTO head (row, channel_id, time_us, received_us, value, sigma, raw, quality, flags,"
+    " lat, lon, extra, est_value, est_sigma, nis, trend_per_min, instrument_value, est_quality,"
+    " est_flags, est_received_us, est_extra)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (time_us, channel_id) DO UPDATE SET "
 )
+INSERT_SAMPLE = _INSERT + ", ".join(
+    [f"{column} = excluded.{column}" for column in ("row", "received_us", *_READING_COLUMNS)]
+    + [
+        f"{column} = CASE WHEN excluded.est_quality IS NULL"
+        f" THEN {_IF_KEPT.get(column, column)} ELSE excluded.{column} END"
+        for column in _ESTIMATE_COLUMNS
+    ]
+)
+"""Stores a `sample_row`; an estimate that is there already stays where none comes with it."""
+
+INSERT_ESTIMATE = _INSERT + ", ".join(f"{c} = excluded.{c}" for c in _ESTIMATE_COLUMNS)
+"""Stores an `estimate_row`; where its reading is there already, under that one's number."""
 
 Row = tuple[Any, ...]
 
 
 class SampleKind(IntEnum):
-    """What a row holds."""
+    """What a row holds: either or both."""
 
     READING = 0
     ESTIMATE = 1
@@ -60,73 +98,65 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Extra).decode
 
 
-def reading_row(row: int, channel: KnownChannel, reading: Reading) -> Row:
-    """Return the row of a reading; raises OverflowError for numbers beyond 64 bits."""
+def sample_row(row: int, channel: KnownChannel, reading: Reading, estimate: Estimate | None) -> Row:
+    """Return the row of a reading and, where there is one, of its estimate.
+
+    Raises:
+        OverflowError: numbers beyond 64 bits.
+    """
     fix = reading.fix
     lat, lon = (None, None) if fix is None else fix[:2]
+    flags = reading.flags
     return (
         row,
         channel.id,
-        0,
         reading.time_us,
         reading.received_us,
         reading.value,
         reading.sigma,
         reading.raw,
-        None,
-        None,
         QUALITY_RANK[reading.quality],
-        ",".join(reading.flags) if reading.flags else None,
+        ",".join(flags) if flags else None,
         lat,
         lon,
         _reading_extra(channel, reading),
+        *(_NO_ESTIMATE if estimate is None else _beside(channel, reading, estimate)),
     )
 
 
 def estimate_row(row: int, channel: KnownChannel, estimate: Estimate) -> Row:
-    """Return the row of an estimate; raises OverflowError for numbers beyond 64 bits."""
-    fix = estimate.fix
-    lat, lon = (None, None) if fix is None else fix[:2]
-    extra = None
-    is_plain = fix is None and estimate.purpose is Purpose.ACTUAL
-    if not (is_plain and estimate.unit is channel.unit):
-        unit = None if estimate.unit is channel.unit else estimate.unit
-        extra = _encode(_Extra(unit=unit, fix=fix, purpose=estimate.purpose))
-    return (
-        row,
-        channel.id,
-        1,
-        estimate.time_us,
-        estimate.received_us,
-        estimate.value,
-        estimate.sigma,
-        estimate.instrument_value,
-        estimate.nis,
-        estimate.trend_per_min,
-        QUALITY_RANK[estimate.quality],
-        ",".join(estimate.flags) if estimate.flags else None,
-        lat,
-        lon,
-        extra,
-    )
+    """Return the row of an estimate by itself; raises OverflowError for numbers beyond 64 bits."""
+    own = (estimate.received_us, _estimate_extra(channel, estimate))
+    place = (row, channel.id, estimate.time_us, estimate.received_us)
+    return (*place, *_NO_READING, *_posterior(estimate), *own)
+
+
+def has_reading(row: Row) -> bool:
+    """Return whether a row holds a reading."""
+    return row[_QUALITY] is not None
+
+
+def has_estimate(row: Row) -> bool:
+    """Return whether a row holds an estimate."""
+    return row[_EST_QUALITY] is not None
 
 
 def row_reading(key: ChannelKey, channel: KnownChannel, row: Row) -> Reading:
     """Return the reading of a row; raises ValueError for a row of a newer program."""
-    extra = _NO_EXTRA if row[14] is None else _decode(row[14])
-    device = channel.device if extra.device is msgspec.UNSET else extra.device
+    _, _, time_us, received_us, value, sigma, raw, quality, flags, _, _, written = row[:12]
+    extra = _NO_EXTRA if written is None else _decode(written)
     return Reading(
         station=key[0],
         channel=key[1],
-        time_us=row[3],
-        received_us=row[4],
-        value=row[5],
+        time_us=time_us,
+        received_us=received_us,
+        value=value,
         unit=extra.unit or channel.unit,
-        quality=_quality(row[10]),
-        flags=_flags(row[11]),
-        device=device,
-        sigma=row[6],
-        raw=row[7],
+        quality=_quality(quality),
+        flags=_flags(flags),
+        device=channel.device if extra.device is msgspec.UNSET else extra.device,
+        sigma=sigma,
+        raw=raw,
         fix=extra.fix,
         livetime_s=extra.livetime_s,
         resulted_us=extra.resulted_us,
@@ -138,20 +168,22 @@ def row_reading(key: ChannelKey, channel: KnownChannel, row: Row) -> Reading:
 
 def row_estimate(key: ChannelKey, channel: KnownChannel, row: Row) -> Estimate:
     """Return the estimate of a row; raises ValueError for a row of a newer program."""
-    extra = _NO_EXTRA if row[14] is None else _decode(row[14])
+    value, sigma, nis, trend_per_min, shown, quality, flags, received_us, own = row[12:]
+    written = row[11] if own is None else own
+    extra = _NO_EXTRA if written is None else _decode(written)
     return Estimate(
         station=key[0],
         channel=key[1],
-        time_us=row[3],
-        received_us=row[4],
-        value=row[5],
-        sigma=row[6],
+        time_us=row[2],
+        received_us=row[3] if received_us is None else received_us,
+        value=value,
+        sigma=sigma,
         unit=extra.unit or channel.unit,
-        nis=row[8],
-        quality=_quality(row[10]),
-        flags=_flags(row[11]),
-        instrument_value=row[7],
-        trend_per_min=row[9],
+        nis=nis,
+        quality=_quality(quality),
+        flags=_flags(flags),
+        instrument_value=shown,
+        trend_per_min=trend_per_min,
         fix=extra.fix,
         purpose=extra.purpose or Purpose.ACTUAL,
     )
@@ -166,29 +198,65 @@ def load_channels(connection: sqlite3.Connection) -> dict[ChannelKey, KnownChann
     }
 
 
+def _beside(channel: KnownChannel, reading: Reading, estimate: Estimate) -> Row:
+    """Return the columns of an estimate; what it shares with its reading is written once."""
+    received_us: int | None = estimate.received_us
+    if received_us == reading.received_us:
+        received_us = None
+    extra = None
+    if not (
+        estimate.unit is reading.unit
+        and estimate.purpose is (reading.purpose or Purpose.ACTUAL)
+        and estimate.fix == reading.fix
+    ):
+        extra = _estimate_extra(channel, estimate)
+    return (*_posterior(estimate), received_us, extra)
+
+
+def _posterior(estimate: Estimate) -> Row:
+    flags = estimate.flags
+    return (
+        estimate.value,
+        estimate.sigma,
+        estimate.nis,
+        estimate.trend_per_min,
+        estimate.instrument_value,
+        QUALITY_RANK[estimate.quality],
+        ",".join(flags) if flags else None,
+    )
+
+
+def _estimate_extra(channel: KnownChannel, estimate: Estimate) -> bytes:
+    unit = None if estimate.unit is channel.unit else estimate.unit
+    return _encode(_Extra(unit=unit, fix=estimate.fix, purpose=estimate.purpose))
+
+
 def _reading_extra(channel: KnownChannel, reading: Reading) -> bytes | None:
     same_unit = reading.unit is channel.unit
     same_device = reading.device == channel.device
-    rare = (
-        reading.fix,
-        reading.livetime_s,
-        reading.resulted_us,
-        reading.seq,
-        reading.purpose,
-        reading.detection,
-    )
-    if same_unit and same_device and rare == _NOTHING_RARE:
+    if (
+        same_unit
+        and same_device
+        and reading.fix is None
+        and reading.livetime_s is None
+        and reading.resulted_us is None
+        and reading.seq is None
+        and reading.purpose is None
+        and reading.detection is None
+    ):
         return None
     return _encode(
         _Extra(
             None if same_unit else reading.unit,
             msgspec.UNSET if same_device else reading.device,
-            *rare,
+            reading.fix,
+            reading.livetime_s,
+            reading.resulted_us,
+            reading.seq,
+            reading.purpose,
+            reading.detection,
         )
     )
-
-
-_NOTHING_RARE = (None,) * 6
 
 
 def _quality(rank: int) -> Quality:

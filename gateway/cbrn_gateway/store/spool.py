@@ -4,9 +4,10 @@ Bounded by rows and bytes; what must go, goes by consequence (readings first, al
 last), oldest first, and is counted by name.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from enum import IntEnum
+from itertools import count, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,17 +24,16 @@ _EVICTION_STEP_ROWS = 1_000
 SPOOL_LAYOUT = Layout(
     name="spool",
     application_id=0x43425031,
-    version=1,
+    version=2,
     synchronous="NORMAL",
     schema="""
 CREATE TABLE lines (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, epoch INTEGER NOT NULL,
+  seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL,
   consequence INTEGER NOT NULL, stored_us INTEGER NOT NULL, line BLOB NOT NULL
 );
-CREATE INDEX lines_by_consequence ON lines (consequence, seq);
 CREATE TABLE totals (
   consequence INTEGER PRIMARY KEY, rows INTEGER NOT NULL, bytes INTEGER NOT NULL,
-  evicted INTEGER NOT NULL
+  evicted INTEGER NOT NULL, newest_seq INTEGER NOT NULL, evicted_seq INTEGER NOT NULL
 );
 CREATE TABLE cursors (consumer TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE quarantine (
@@ -180,6 +180,8 @@ class Spool(SpoolReader):
         self._database = open_writer(path, SPOOL_LAYOUT)
         self._max_rows = max_rows
         self._max_bytes = max_bytes
+        self._totals: dict[Consequence, _Total] = {}
+        self._totals_at = -1
         try:
             self._epoch = self._begin(epoch, consumers)
         except BaseException:
@@ -198,19 +200,26 @@ class Spool(SpoolReader):
         stored_us: int = 0,
     ) -> None:
         """Spool lines in order; `stored_us` is the wall time, for the age of the spool."""
-        self.append_stamped([(stored_us, line) for line in lines], consequence)
+        self.append_stamped({consequence: [(stored_us, line) for line in lines]})
 
-    def append_stamped(self, lines: Sequence[tuple[int, bytes]], consequence: Consequence) -> None:
-        """Spool (stored_us, line) pairs in order."""
-        rows = [(self._epoch, int(consequence), at_us, line) for at_us, line in lines]
-        size_bytes = sum(len(line) for _, line in lines)
+    def append_stamped(self, lines: Mapping[Consequence, Sequence[tuple[int, bytes]]]) -> None:
+        """Spool (stored_us, line) pairs, of each consequence in order."""
         with self._database.transaction() as connection:
-            connection.executemany(
-                "INSERT INTO lines (epoch, consequence, stored_us, line) VALUES (?, ?, ?, ?)",
-                rows,
-            )
-            self._count(consequence, len(rows), size_bytes)
+            totals = self._current_totals()
+            seq = max(total.newest_seq for total in totals.values())
+            rows: list[tuple[int, int, int, int, bytes]] = []
+            for consequence, stamped in lines.items():
+                if stamped:
+                    stored_us, texts = zip(*stamped, strict=True)
+                    # a plain int: SQLite's driver is slow with any other type of number
+                    rank = repeat(int(consequence))
+                    rows += zip(count(seq + 1), repeat(self._epoch), rank, stored_us, texts)
+                    seq += len(stamped)
+                    totals[consequence].newest_seq = seq
+                    totals[consequence].add(len(stamped), sum(map(len, texts)))
+            connection.executemany("INSERT INTO lines VALUES (?, ?, ?, ?, ?)", rows)
             self._make_room()
+            self._save_totals()
 
     def delete_through(self, seq: int, consumer: str = INFLUX) -> None:
         """Note that a consumer has had everything up to `seq`; delete what all have had.
@@ -219,10 +228,7 @@ class Spool(SpoolReader):
             StorageError: no such line was ever spooled; later ones would vanish unseen.
         """
         with self._database.transaction() as connection:
-            newest = connection.execute(
-                "SELECT seq FROM sqlite_sequence WHERE name = 'lines'"
-            ).fetchone()
-            if seq > (0 if newest is None else newest[0]):
+            if seq > max(total.newest_seq for total in self._current_totals().values()):
                 raise StorageError(f"{consumer} cannot have had line {seq}: it is not there yet")
             if seq > self._cursor(consumer):
                 connection.execute("UPDATE cursors SET seq = ? WHERE consumer = ?", (seq, consumer))
@@ -244,7 +250,7 @@ class Spool(SpoolReader):
     def _begin(self, epoch: int, consumers: Sequence[str]) -> int:
         with self._database.transaction() as connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO totals VALUES (?, 0, 0, 0)",
+                "INSERT OR IGNORE INTO totals VALUES (?, 0, 0, 0, 0, 0)",
                 [(int(consequence),) for consequence in Consequence],
             )
             connection.execute(
@@ -273,8 +279,10 @@ class Spool(SpoolReader):
             (through,),
         ).fetchall()
         connection.execute("DELETE FROM lines WHERE seq <= ?", (through,))
+        totals = self._current_totals()
         for consequence, rows, size_bytes in deleted:
-            self._count(consequence, -rows, -size_bytes)
+            totals[consequence].add(-rows, -size_bytes)
+        self._save_totals()
 
     def _make_room(self) -> None:
         for consequence in reversed(Consequence):
@@ -286,36 +294,77 @@ class Spool(SpoolReader):
         return rows > 0 or size_bytes > 0
 
     def _excess(self) -> tuple[int, int]:
-        rows, size_bytes = self._database.connection.execute(
-            "SELECT SUM(rows), SUM(bytes) FROM totals"
-        ).fetchone()
+        totals = self._totals.values()
+        rows, size_bytes = sum(t.rows for t in totals), sum(t.bytes for t in totals)
         return rows - self._max_rows, size_bytes - self._max_bytes
 
     def _evict(self, consequence: Consequence) -> bool:
-        """Delete some of the oldest lines of one consequence; False when there are none."""
+        """Delete some of the oldest lines of one consequence; False when there are none.
+
+        The search goes on where the last one ended, so that no line is passed over twice.
+        """
+        total = self._totals[consequence]
+        if not total.rows:
+            return False
         connection = self._database.connection
         excess_rows, excess_bytes = self._excess()
         oldest = connection.execute(
-            "SELECT seq, LENGTH(line) FROM lines WHERE consequence = ? ORDER BY seq LIMIT ?",
-            (int(consequence), _EVICTION_STEP_ROWS),
-        ).fetchall()
-        through, rows, size_bytes = 0, 0, 0
-        for seq, length in oldest:
-            if rows >= excess_rows and size_bytes >= excess_bytes:
-                break
-            through, rows, size_bytes = seq, rows + 1, size_bytes + length
-        connection.execute(
-            "DELETE FROM lines WHERE consequence = ? AND seq <= ?", (int(consequence), through)
+            "SELECT seq, LENGTH(line) FROM lines WHERE seq > ? AND consequence = ?"
+            " ORDER BY seq LIMIT ?",
+            (total.evicted_seq, int(consequence), _EVICTION_STEP_ROWS),
         )
-        self._count(consequence, -rows, -size_bytes)
+        through, rows, size_bytes = total.evicted_seq, 0, 0
+        with closing(oldest):
+            for seq, length in oldest:
+                if rows >= excess_rows and size_bytes >= excess_bytes:
+                    break
+                through, rows, size_bytes = seq, rows + 1, size_bytes + length
         connection.execute(
-            "UPDATE totals SET evicted = evicted + ? WHERE consequence = ?",
-            (rows, int(consequence)),
+            "DELETE FROM lines WHERE seq > ? AND seq <= ? AND consequence = ?",
+            (total.evicted_seq, through, int(consequence)),
         )
+        total.add(-rows, -size_bytes)
+        total.evicted += rows
+        total.evicted_seq = through
         return rows > 0
 
-    def _count(self, consequence: int, rows: int, size_bytes: int) -> None:
-        self._database.connection.execute(
-            "UPDATE totals SET rows = rows + ?, bytes = bytes + ? WHERE consequence = ?",
-            (rows, size_bytes, int(consequence)),
+    def _current_totals(self) -> dict[Consequence, "_Total"]:
+        """Return the totals as they are in the file; call it inside a transaction."""
+        if self._totals_at != self._database.rollbacks:
+            self._totals = {
+                Consequence(consequence): _Total(*total)
+                for consequence, *total in self._database.connection.execute(
+                    "SELECT consequence, rows, bytes, evicted, newest_seq, evicted_seq FROM totals"
+                )
+            }
+            self._totals_at = self._database.rollbacks
+        return self._totals
+
+    def _save_totals(self) -> None:
+        self._database.connection.executemany(
+            "UPDATE totals SET rows = ?, bytes = ?, evicted = ?, newest_seq = ?, evicted_seq = ?"
+            " WHERE consequence = ?",
+            [
+                (t.rows, t.bytes, t.evicted, t.newest_seq, t.evicted_seq, int(consequence))
+                for consequence, t in self._totals.items()
+            ],
         )
+
+
+class _Total:
+    """What the spool holds and has lost of one consequence; a row of `totals`."""
+
+    __slots__ = ("bytes", "evicted", "evicted_seq", "newest_seq", "rows")
+
+    def __init__(
+        self, rows: int, size_bytes: int, evicted: int, newest_seq: int, evicted_seq: int
+    ) -> None:
+        self.rows = rows
+        self.bytes = size_bytes
+        self.evicted = evicted
+        self.newest_seq = newest_seq
+        self.evicted_seq = evicted_seq
+
+    def add(self, rows: int, size_bytes: int) -> None:
+        self.rows += rows
+        self.bytes += size_bytes

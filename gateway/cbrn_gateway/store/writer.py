@@ -24,7 +24,8 @@ T = TypeVar("T")
 
 _CLOSE_TIMEOUT_S = 2.0
 _RETRY_S = 1.0
-_BY_CONSEQUENCE = {c.name.lower(): c for c in reversed(Consequence)}
+_NAMES = {c: c.name.lower() for c in reversed(Consequence)}
+_BY_NAME = {name: c for c, name in _NAMES.items()}
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -74,7 +75,7 @@ class Writer:
         )
         self._spool_lane = Lane(
             spool.database,
-            Backlog(tuple(_BY_CONSEQUENCE), max_waiting_rows),
+            Backlog(tuple(_BY_NAME), max_waiting_rows),
             self._write_lines,
             self._wake,
         )
@@ -106,12 +107,13 @@ class Writer:
         with self._wake:
             was_idle = not self._waiting_rows()
             lane = self._series_lane
-            for name, samples in (("reading", batch.readings), ("estimate", batch.estimates)):
+            # a reading comes last: it gives its number to the row that its estimate shares
+            for name, samples in (("estimate", batch.estimates), ("reading", batch.readings)):
                 lane.backlog.put(name, zip(count(lane.newest + 1), samples))
                 lane.newest += len(samples)
             for consequence, lines in batch.lines.items():
                 self._spool_lane.backlog.put(
-                    consequence.name.lower(), zip(repeat(batch.stored_us), lines)
+                    _NAMES[consequence], zip(repeat(batch.stored_us), lines)
                 )
             waiting = self._waiting_rows()
             if was_idle and waiting:
@@ -253,12 +255,11 @@ class Writer:
         self._series.append_numbered(rows["reading"], rows["estimate"])
 
     def _write_lines(self, rows: Mapping[str, Sequence[Any]]) -> None:
-        for name, lines in rows.items():
-            if lines:
-                self._spool.append_stamped(lines, _BY_CONSEQUENCE[name])
+        if any(rows.values()):
+            self._spool.append_stamped({_BY_NAME[name]: lines for name, lines in rows.items()})
 
     def _waiting_rows(self) -> int:
-        return sum(len(lane.backlog) for lane in self._lanes)
+        return len(self._series_lane.backlog) + len(self._spool_lane.backlog)
 
     def _refuse_when_ended(self) -> None:
         if self._closed or self._ended:

@@ -118,7 +118,7 @@ def drive(request, broker, influx, tmp_path_factory) -> Drive:
 
 def rows(daemon: Daemon) -> list[tuple]:
     """Return (time_us, raw, flags, lat, value) of every stored reading, in order."""
-    statement = "SELECT time_us, raw, flags, lat, value FROM head WHERE kind = 0 ORDER BY row"
+    statement = "SELECT time_us, raw, flags, lat, value FROM head ORDER BY row"
     uri = f"{(daemon.data_dir / 'series.db').as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
         return connection.execute(statement).fetchall()

@@ -1,5 +1,7 @@
 """What is wrong with a channel: stale, fault, inhibit, stuck, spike, step. Never a hazard."""
 
+from collections import deque
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -70,7 +72,7 @@ class TechnicalRule:
         self._watched = watched
         self._policy = policy
         self._cases = cases
-        self._recent: list[tuple[int, float]] = []
+        self._recent: deque[tuple[int, float]] = deque(maxlen=_RECENT_SAMPLES)
 
     def on_reading(self, reading: Reading, now_us: int) -> list[Condition]:
         """Judge the flags and outputs that a reading carries."""
@@ -90,9 +92,9 @@ class TechnicalRule:
         """Judge the flags that the filters found."""
         shown = estimate.instrument_value
         self._remember(estimate.time_us, estimate.value if shown is None else shown)
-        reasons = _reasons(estimate.flags)
-        if not reasons and not self._cases.has_any(self._watched):
+        if not estimate.flags and not self._cases.has_any(self._watched):
             return []
+        reasons = _reasons(estimate.flags)
         said: dict[Reason, Facts] = {reason: {} for reason in reasons}
         if Reason.STEP in said:
             said[Reason.STEP] = self._jump()
@@ -177,16 +179,12 @@ class TechnicalRule:
 
     def _remember(self, time_us: int, shown: float) -> None:
         self._recent.append((time_us, shown))
-        if len(self._recent) > _RECENT_SAMPLES:
-            del self._recent[0]
 
     def _jump(self) -> Facts:
         """Return the greatest rise between two of the last samples, and its time."""
         best: Facts = {}
         most = 0.0
-        for (before_us, before), (after_us, after) in zip(
-            self._recent, self._recent[1:], strict=False
-        ):
+        for (before_us, before), (after_us, after) in pairwise(self._recent):
             if after - before > most:
                 most = after - before
                 best = {"jump": most, "jump_s": (after_us - before_us) / US_PER_S}
