@@ -136,6 +136,7 @@ class _Station:
         self.model = model
         self.median = RunningMedian(MOBILE_WINDOW_S if model.mobile else None)
         self.memory = _Memory()
+        self._known: Background | None = None
 
     def add(self, time_us: int, value: float, *, event: bool) -> None:
         memory = self.memory
@@ -145,6 +146,7 @@ class _Station:
         memory.last_us = time_us
         if event:
             return
+        self._known = None
         mobile = self.model.mobile
         memory.quiet_us += elapsed_us if mobile else min(elapsed_us, _LONGEST_STEP_US)
         self.median.add(memory.quiet_us, value)
@@ -171,6 +173,11 @@ class _Station:
 
     @property
     def background(self) -> Background:
+        if self._known is None:
+            self._known = self._background()
+        return self._known
+
+    def _background(self) -> Background:
         model, memory = self.model, self.memory
         if model.commissioned is not None:
             sigma = nan if model.sigma is None else model.sigma
@@ -193,6 +200,7 @@ class _Station:
 
     def thaw(self, memory: _Memory) -> None:
         self.memory = memory
+        self._known = None
         self.median = RunningMedian(MOBILE_WINDOW_S if self.model.mobile else None)
         for time_us, value in zip(memory.times_us, memory.values, strict=True):
             self.median.add(time_us, value)

@@ -20,7 +20,13 @@ from cbrn_core.quantities import Quantity, canonical_unit
 from cbrn_core.site_model import SiteModel
 from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_core.units import Unit
-from cbrn_fusion.background import LEARNING_US, BackgroundBank, BackgroundModel, Basis
+from cbrn_fusion.background import (
+    LEARNING_US,
+    Background,
+    BackgroundBank,
+    BackgroundModel,
+    Basis,
+)
 from cbrn_gateway.pipeline.intake import Accepted, Intake
 
 RADIATION = frozenset(
@@ -159,11 +165,10 @@ class Backgrounds:
             return None
         if known.basis is Basis.LEARNT and not self._bank.is_settled(index):
             return None
-        return Normal(known.value, self._uncertainty(index, channel), known.basis.value)
+        return Normal(known.value, self._uncertainty(index, channel, known), known.basis.value)
 
-    def _uncertainty(self, index: int, channel: Channel) -> float:
+    def _uncertainty(self, index: int, channel: Channel, known: Background) -> float:
         """Return one sigma of the median: from the counts in it, else from its spread."""
-        known = self._bank.background(index)
         if _is_dose_rate(channel) or not channel.counting:
             return sqrt(_MEDIAN_VARIANCE / _LEAST_RATES) * known.sigma
         learnt_s = _MOBILE_LEAST_S if self._models[index].mobile else LEARNING_US / US_PER_S
