@@ -74,7 +74,7 @@ class _Item(NamedTuple):
     what: Accepted | _Turn | Command | Condition
 
 
-_Judge = Callable[[Accepted, Fused | None, int], list[Condition]]
+_Judge = Callable[..., list[Condition]]
 
 
 class StepOutput(msgspec.Struct):
@@ -298,10 +298,10 @@ class Pipeline:
     def _judge(self, item: Accepted, fused: Fused | None, at_us: int, out: StepOutput) -> None:
         out.readings.append(item.reading)
         known = self._defects.pop(item.slot, None)
-        self._guard(self._judge_reading, item, fused, at_us, out)
+        self._guard(self._judge_reading, item, at_us, out)
         if fused is not None:
             out.estimates.append(fused.estimate)
-            self._guard(self._judge_estimate, item, fused, at_us, out)
+            self._guard(self._judge_estimate, item, at_us, out, fused)
         if known is not None and fused is None:
             self._defects.setdefault(item.slot, known)
         if item.slot in self._defects:
@@ -310,21 +310,19 @@ class Pipeline:
         elif known is not None:
             self._apply(self.rules.on_mended(item.channel.key, at_us), at_us, out)
 
-    def _judge_reading(self, item: Accepted, _: Fused | None, at_us: int) -> list[Condition]:
+    def _judge_reading(self, item: Accepted, at_us: int) -> list[Condition]:
         return self.rules.on_reading(item.reading, item.channel, at_us)
 
-    def _judge_estimate(self, item: Accepted, fused: Fused | None, at_us: int) -> list[Condition]:
-        if fused is None:
-            return []
+    def _judge_estimate(self, item: Accepted, at_us: int, fused: Fused) -> list[Condition]:
         if not fused.radiation:
             return self.rules.on_estimate(fused.estimate, at_us)
         return self.rules.on_radiation(fused.estimate, item.reading, fused.background, at_us)
 
     def _guard(
-        self, judge: _Judge, item: Accepted, fused: Fused | None, at_us: int, out: StepOutput
+        self, judge: _Judge, item: Accepted, at_us: int, out: StepOutput, *found: Fused
     ) -> None:
         try:
-            spoken = judge(item, fused, at_us)
+            spoken = judge(item, at_us, *found)
         except Exception as error:  # noqa: BLE001 - a defect must not silence the whole square
             self._note_defect(item.slot, error)
             return

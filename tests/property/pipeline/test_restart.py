@@ -1,61 +1,21 @@
 """A restart at any moment changes nothing: the same alarms, raised once, with the same lives."""
 
 from itertools import groupby
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from samples.examples import examples
+from samples.gas_and_gamma import START_US, square
 
 from cbrn_core.errors import InputError
 from cbrn_core.reading import Reading
 from cbrn_core.times import US_PER_S
 from cbrn_core.units import Unit
-from cbrn_gateway.config.load import parse_site
 from cbrn_gateway.pipeline.pipeline import Pipeline
 
-START_US = 1_780_000_000_000_000
-SITE = """
-[gateway]
-id = "gw"
-city = "varde"
-data_dir = "unused"
-[site]
-id = "torg"
-[[station]]
-id = "st1"
-position = { lat = 60.0, lon = 10.0, height_m = 3 }
-[[station]]
-id = "st2"
-position = { lat = 60.0003, lon = 10.0, height_m = 3 }
-[[device]]
-id = "d1"
-station = "st1"
-driver = "external"
-[[device.channel]]
-id = "cl2"
-quantity = "cl2"
-unit = "ppm"
-t90_s = 5
-sigma = 0.05
-range = [0, 20]
-lod = 0.1
-period_s = 1
-[[device]]
-id = "d2"
-station = "st2"
-driver = "external"
-[[device.channel]]
-id = "gamma"
-quantity = "gamma_count_rate"
-unit = "cps"
-counting = true
-usv_h_per_cps = 0.2
-period_s = 1
-background = { value = 0.6, sigma = 0.1, from = "2026-05-01", until = "2026-05-08" }
-"""
-CONFIG = parse_site(SITE, Path("site.toml"))
+BACKGROUND = '{ value = 0.6, sigma = 0.1, from = "2026-05-01", until = "2026-05-08" }'
+CONFIG = square(t90_s=5, background=f"background = {BACKGROUND}")
 
 phases = st.lists(
     st.tuples(
