@@ -278,8 +278,9 @@ class Pipeline:
     def _fuse(self, accepted: Sequence[Accepted]) -> list[Fused | None]:
         """Return what the filters make of each reading.
 
-        A defect that one channel's readings meet costs that channel, not the others: once
-        there is one, every reading is taken alone (with the same results).
+        A defect that one channel's readings meet costs that channel, not the others: from
+        then on every reading is taken alone. In the step that first meets it, filters that
+        had already moved give no second estimate.
         """
         if not self._defects:
             try:
