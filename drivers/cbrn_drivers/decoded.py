@@ -12,7 +12,7 @@ from cbrn_core.reading import Detection, Flag, Quality, Reading
 from cbrn_core.units import Unit
 
 
-class DecodedReading(msgspec.Struct, frozen=True, kw_only=True):
+class DecodedReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One value of one channel of a model, as the wire carried it.
 
     Attributes:

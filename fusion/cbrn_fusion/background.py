@@ -238,12 +238,17 @@ class BackgroundBank:
             np.asarray(event).tolist(),
             strict=True,
         ):
-            station = self._stations[place]
-            station.add(when_us, reading, event=masked)
-            background = station.background
-            rows.append((background.value, background.sigma, station.settled))
+            background = self.add(place, when_us, reading, event=masked)
+            settled = self._stations[place].settled
+            rows.append((background.value, background.sigma, settled))
         table = np.array(rows, dtype=np.float64).reshape(len(rows), 3)
         return BackgroundBatch(table[:, 0].copy(), table[:, 1].copy(), table[:, 2] == 1)
+
+    def add(self, slot: int, time_us: int, value: float, *, event: bool) -> Background:
+        """Take one sample of a known station: `submit` for plain numbers."""
+        station = self._stations[slot]
+        station.add(time_us, value, event=event)
+        return station.background
 
     def background(self, slot: int) -> Background:
         """Return the background of a station as it stands."""

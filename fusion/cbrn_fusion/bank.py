@@ -31,8 +31,10 @@ SNAPSHOT_SCHEMA = "cbrn-bank/1"
 _ONE_BY_ONE = 11
 """Below it the fixed cost of a sweep is more than that of taking each sample alone."""
 
-_PLAIN_ONE_BY_ONE = 16
+_PLAIN_ONE_BY_ONE = 48
 """Likewise for plain numbers, which need no arrays then."""
+
+_OUTCOME = msgspec.structs.fields(Outcome)
 
 
 class _Snapshot(msgspec.Struct):
@@ -91,11 +93,12 @@ class Bank:
             batch = self.submit(_as_arrays(samples))
             return list(map(Outcome, *(column.tolist() for column in _columns(batch))))
         outcomes: list[Outcome] = []
-        for slot, time_us, value, sigma, livetime_s in samples:
-            if not 0 <= slot < len(self._places):
+        for s in samples:
+            if not 0 <= s.slot < len(self._places):
                 raise ShapeError(f"a slot lies outside of 0 … {len(self) - 1}")
-            group, row = self._places[slot]
-            outcomes.append(self.groups[group].one(row, time_us, float(value), sigma, livetime_s))
+            group, row = self._places[s.slot]
+            outcome = self.groups[group].one(row, s.time_us, float(s.value), s.sigma, s.livetime_s)
+            outcomes.append(outcome)
         return outcomes
 
     def innovations(self, slot: int) -> Floats:
@@ -164,7 +167,8 @@ class Bank:
         ):
             group, row = self._places[slot]
             outcomes.append(self.groups[group].one(row, time_us, z, sigma, livetime_s))
-        table = np.array(outcomes, dtype=np.float64).reshape(count, len(Outcome._fields)).T.copy()
+        rows = [msgspec.structs.astuple(outcome) for outcome in outcomes]
+        table = np.array(rows, dtype=np.float64).reshape(count, len(_OUTCOME)).T.copy()
         value, sigma_out, nis, trend, verdict, offset, noise = table
         return EstimateBatch(
             slot=samples.slot,
@@ -254,13 +258,12 @@ def _run(rows: Integers) -> Rows:
 
 
 def _as_arrays(samples: Sequence[OneSample]) -> Samples:
-    slot, time_us, value, sigma, livetime_s = zip(*samples, strict=True)
     return Samples(
-        np.array(slot, dtype=np.int64),
-        np.array(time_us, dtype=np.int64),
-        np.array(value, dtype=np.float64),
-        np.array(sigma, dtype=np.float64),
-        np.array(livetime_s, dtype=np.float64),
+        np.array([s.slot for s in samples], dtype=np.int64),
+        np.array([s.time_us for s in samples], dtype=np.int64),
+        np.array([s.value for s in samples], dtype=np.float64),
+        np.array([s.sigma for s in samples], dtype=np.float64),
+        np.array([s.livetime_s for s in samples], dtype=np.float64),
     )
 
 

@@ -10,7 +10,8 @@ true rise is followed within three samples however long the memory.
 from collections.abc import Sequence
 from math import ceil, exp, expm1, floor, inf, nan, sqrt
 from statistics import NormalDist
-from typing import NamedTuple
+
+import msgspec
 
 from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_fusion.channel_model import ChannelModel
@@ -37,7 +38,7 @@ _LEAST_P = 1e-300
 _NORMAL = NormalDist()
 
 
-class _Look(NamedTuple):
+class _Look(msgspec.Struct, frozen=True, gc=False):
     """Counts of one row in live time L [s], T seconds after the look before."""
 
     row: int
@@ -74,12 +75,13 @@ class CountsGroup:
         del sigma
         if not (-GREATEST_VALUE < z < GREATEST_VALUE and 0 <= time_us < LATEST_US):
             return self._stands(row, Verdict.NOT_FINITE)
-        period_s = self.store.models[row].period_s
         count = self._counter(COUNT, row)
         if count and time_us <= self._counter(TIME, row) and not self._set_back(row, time_us):
             return self._stands(row, Verdict.OUT_OF_ORDER)
         self._put(LATE, row, 0)
-        T = (time_us - self._counter(TIME, row)) / US_PER_S if count else period_s
+        T = self.store.models[row].period_s
+        if count:
+            T = (time_us - self._counter(TIME, row)) / US_PER_S
         L = livetime_s if 0 < livetime_s < inf else T
         look = _Look(row, time_us, T, L, _whole(max(z, 0.0) * L))
         if count == 0:
@@ -90,11 +92,11 @@ class CountsGroup:
         return self._update(look)
 
     def _update(self, look: _Look) -> Outcome:
-        row, _, T, L, counts = look
-        before = self._cell(A, row) / self._cell(B, row)
-        fading = exp(-T / self.store.models[row].memory_s)
-        a = max(self._cell(A, row) * fading, LEAST_SHAPE)
-        b = max(self._cell(B, row) * fading, 1e-9)
+        row, L, counts = look.row, look.L, look.counts
+        a, b = self._cell(A, row), self._cell(B, row)
+        before = a / b
+        fading = exp(-look.T / self.store.models[row].memory_s)
+        a, b = max(a * fading, LEAST_SHAPE), max(b * fading, 1e-9)
         mean = a / b * L
         spread = sqrt(mean * (1 + L / b))
         nis, p = surprise(counts, a, b, L)
@@ -131,11 +133,12 @@ class CountsGroup:
 
     def _calm(self, row: int, *, counts: float, L: float) -> Verdict:
         pending, hot = self._counter(PENDING, row), self._counter(HOT, row)
-        self._put(PENDING, row, 0)
-        self._put(HOT, row, max(0, hot - 1))
         if hot:
+            self._put(PENDING, row, 0)
+            self._put(HOT, row, hot - 1)
             return Verdict.GAS
         if pending:
+            self._put(PENDING, row, 0)
             held = self._cell(HELD_COUNTS, row) / self._cell(HELD_S, row)
             before = self._cell(A, row) / self._cell(B, row)
             returned = abs(counts / L - before) < abs(held - before) / 2
@@ -158,16 +161,18 @@ class CountsGroup:
         return True
 
     def _published(self, look: _Look, nis: float, verdict: Verdict, cap: float) -> Outcome:
-        row, time_us, T, L, _ = look
-        self._put(TIME, row, time_us)
-        self._put(COUNT, row, self._counter(COUNT, row) + 1)
-        value = min(self._cell(A, row) / self._cell(B, row), cap)
+        row, time_us, T, L = look.row, look.time_us, look.T, look.L
+        n, cells, counters = self.store.rows, self.store.cells, self.store.counters
+        counters[TIME * n + row] = time_us
+        counters[COUNT * n + row] += 1
+        a, b, mean = cells[A * n + row], cells[B * n + row], cells[MEAN * n + row]
+        value = min(a / b, cap)
         weight = -expm1(-T / _TREND_S)
-        above = value - self._cell(MEAN, row)
-        self._set(MEAN, row, self._cell(MEAN, row) + weight * above)
-        aged = time_us - self._counter(FIRST, row) >= _TREND_S * US_PER_S
+        above = value - mean
+        cells[MEAN * n + row] = mean + weight * above
+        aged = time_us - counters[FIRST * n + row] >= _TREND_S * US_PER_S
         trend = 60.0 * weight / T * above if aged else nan
-        sigma = sqrt(self._cell(A, row)) / self._cell(B, row)
+        sigma = sqrt(a) / b
         return Outcome(value, sigma, nis, trend, verdict, 0.0, sqrt(value / L))
 
     def _stands(self, row: int, verdict: Verdict) -> Outcome:

@@ -4,10 +4,9 @@ Cheap scalars per channel and no look at other channels, so that any cut into ba
 the same flags. A flag only ever lowers the quality of a reading; none of them mutes it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import IntFlag
 from math import inf, isnan, log
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -107,7 +106,11 @@ class HealthBank:
             estimates.verdict.tolist(),
             estimates.noise_sigma.tolist(),
         )
-        return np.array(self._judge_all(slots, looks), dtype=np.uint8)
+        limits, pulses = self._limits, self._pulses
+        if slots and not 0 <= min(slots) <= max(slots) < len(pulses):
+            raise ShapeError(f"a slot lies outside of 0 … {len(pulses) - 1}")
+        flags = [_judge(limits[s], pulses[s], look) for s, look in zip(slots, looks, strict=True)]
+        return np.array(flags, dtype=np.uint8)
 
     def judge(self, samples: Sequence[OneSample], outcomes: Sequence[Outcome]) -> list[int]:
         """Return `Health` flags per sample, in order: `submit` for plain numbers.
@@ -117,11 +120,14 @@ class HealthBank:
         """
         if len(samples) != len(outcomes):
             raise ShapeError("health needs one estimate per sample")
-        looks = (
-            _Look(sample.time_us, sample.value, outcome.nis, outcome.verdict, outcome.noise_sigma)
-            for sample, outcome in zip(samples, outcomes, strict=True)
-        )
-        return self._judge_all([sample.slot for sample in samples], looks)
+        limits, pulses = self._limits, self._pulses
+        flags: list[int] = []
+        for s, o in zip(samples, outcomes, strict=True):
+            if not 0 <= s.slot < len(pulses):
+                raise ShapeError(f"a slot lies outside of 0 … {len(pulses) - 1}")
+            look = _Look(s.time_us, s.value, o.nis, o.verdict, o.noise_sigma)
+            flags.append(_judge(limits[s.slot], pulses[s.slot], look))
+        return flags
 
     def snapshot(self) -> bytes:
         """Return the whole state."""
@@ -150,15 +156,6 @@ class HealthBank:
                 self._pulses[slot] = pulse
                 taken += 1
         return taken
-
-    def _judge_all(self, slots: list[int], looks: Iterable["_Look"]) -> list[int]:
-        limits, pulses = self._limits, self._pulses
-        if slots and not 0 <= min(slots) <= max(slots) < len(pulses):
-            raise ShapeError(f"a slot lies outside of 0 … {len(pulses) - 1}")
-        return [
-            _judge(limits[slot], pulses[slot], look)
-            for slot, look in zip(slots, looks, strict=True)
-        ]
 
 
 class _Limits(msgspec.Struct, frozen=True):
@@ -189,7 +186,7 @@ class _Limits(msgspec.Struct, frozen=True):
         )
 
 
-class _Look(NamedTuple):
+class _Look(msgspec.Struct, frozen=True, gc=False):
     """One sample with what the bank made of it."""
 
     time_us: int
@@ -231,12 +228,12 @@ def _is_stuck(limits: _Limits, pulse: _Pulse, z: float) -> bool:
     there a run of zeros is judged by how often it read zero before. Elsewhere the channel
     must be known to be noisy, from its model or from its own past.
     """
-    lively = pulse.readings >= _LIVELY_SAMPLES and pulse.changes >= LIVELY_SHARE * pulse.readings
     if limits.counting and z == 0.0:
         usual = max(pulse.zeros, 0.5) / max(pulse.readings, 1.0)
         return pulse.readings >= _LIVELY_SAMPLES and -log(usual) * pulse.run > _NEVER
     if z == 0.0 or z <= limits.low or z >= limits.full:
         return False
+    lively = pulse.readings >= _LIVELY_SAMPLES and pulse.changes >= LIVELY_SHARE * pulse.readings
     return lively or (limits.noisy and not limits.counting)
 
 

@@ -3,6 +3,7 @@
 from enum import IntEnum
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,7 +58,7 @@ class Samples(NamedTuple):
     livetime_s: Floats | None = None
 
 
-class OneSample(NamedTuple):
+class OneSample(msgspec.Struct, frozen=True, gc=False):
     """One reading as plain numbers, in the order of `Samples`; NaN = not stated."""
 
     slot: int
@@ -96,7 +97,7 @@ class EstimateBatch(NamedTuple):
     noise_sigma: Floats
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """One sample's estimate as plain floats, in the order of `EstimateBatch`."""
 
     value: float

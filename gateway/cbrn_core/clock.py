@@ -2,12 +2,14 @@
 
 import heapq
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from cbrn_core.times import seconds_to_us
 
 
-class Now(NamedTuple):
+class Now(msgspec.Struct, frozen=True, gc=False):
     """One moment on both clocks.
 
     `steady_us` never steps (freshness, delays, order); it starts at the wall time of

@@ -8,7 +8,7 @@ from cbrn_core.reading import Flag, Purpose, Quality
 from cbrn_core.units import Unit
 
 
-class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+class Estimate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Posterior of one channel after one reading, in the quantity's canonical unit.
 
     Attributes:

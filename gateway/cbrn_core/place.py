@@ -17,6 +17,11 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def is_place(lat: float, lon: float) -> bool:
+    """Return whether degrees are on Earth; 0, 0 is the mark of a receiver without a fix."""
+    return abs(lat) <= 90 and abs(lon) <= 180 and not (lat == 0 and lon == 0)
+
+
 class Surroundings(StrEnum):
     """How built-up the square is; decides whether an area may be drawn (safety 4)."""
 
@@ -33,9 +38,8 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     height_m: float = 1.5
 
     def is_valid(self) -> bool:
-        """Return whether this is a place on Earth; 0, 0 is the mark of a receiver without a fix."""
-        in_range = abs(self.lat) <= 90 and abs(self.lon) <= 180
-        return in_range and isfinite(self.height_m) and (self.lat, self.lon) != (0.0, 0.0)
+        """Return whether this is a place on Earth."""
+        return isfinite(self.height_m) and is_place(self.lat, self.lon)
 
 
 class Fix(NamedTuple):

@@ -90,7 +90,9 @@ class Bars(IntEnum):
     MOST = 8
 
 
-class Detection(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Detection(
+    msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False
+):
     """What a class detector or an instrument's own alarm output says.
 
     `code` and `text` are the instrument's own fault or warning, for the technician.
@@ -104,7 +106,7 @@ class Detection(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     text: str | None = None
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One value of one channel.
 
     Attributes:

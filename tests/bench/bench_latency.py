@@ -3,7 +3,7 @@
 The daemon as users run it, 200 instruments on pseudo-terminals at one reading a second
 each; every gas module is put into gas once, spread over a minute. An alert names the
 reading that raised it; its latency counts from the moment before that reading's frame was
-written as a whole. It holds the gathering of 20 ms, the journal's sync and the PUBLISH. Beside it
+written as a whole. It holds the gathering of 30 ms, the journal's sync and the PUBLISH. Beside it
 in the same run: the bare round trip through the same broker with the same client.
 """
 

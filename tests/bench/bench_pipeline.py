@@ -1,7 +1,7 @@
 """CPU per reading from the bytes of a serial port to committed rows, stage by stage.
 
-One turn = the readings of 20 ms, as the daemon gathers them; a commit follows every
-100 ms of readings, as live. CPU time of both threads, so that other load counts little.
+One turn = the readings of `GATHER_S`, as the daemon gathers them; a commit follows every
+`COMMIT_S` of readings, as live. CPU time of both threads, so that other load counts little.
 The turns follow one another at once; "paced" waits between them as live does, so that
 caches are cold: what other programs leave of them is in that figure. Beside it in the same
 run: the bare JSON of the same readings, and a bare SQLite insert of the same rows into the
@@ -28,22 +28,22 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.figures import Figure, best, run
 from bench.square_load import START_US, frames, site_config
 
-from cbrn_core.clock import ManualClock
+from cbrn_core.clock import Now
 from cbrn_core.errors import StorageError
 from cbrn_core.reading import Reading
-from cbrn_core.times import US_PER_S
+from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_drivers import serial_driver
 from cbrn_drivers.catalogue import load_driver
+from cbrn_gateway.live.daemon import GATHER_S
 from cbrn_gateway.pipeline.pipeline import Pipeline, StepOutput
 from cbrn_gateway.sinks.influx_lines import LineWriter
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.store.series import SERIES_LAYOUT, Series
 from cbrn_gateway.store.spool import Consequence, Spool
-from cbrn_gateway.store.writer import Batch, Writer
+from cbrn_gateway.store.writer import COMMIT_S, Batch, Writer
 
 BAR_US = 60.0
-TURN_US = 20_000
-COMMIT_S = 0.1
+TURN_US = seconds_to_us(GATHER_S)
 ROWS_PER_READING = 4
 SETTLE_S = 300
 ROUNDS = 12
@@ -67,12 +67,25 @@ class FedPort:
         return
 
 
+class TurnedClock:
+    """Shows what it was set to, as cheaply as the machine's clock."""
+
+    def __init__(self, now_us: int) -> None:
+        self.now_us = now_us
+
+    def now(self) -> Now:
+        return Now(self.now_us, self.now_us)
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError(f"nothing here waits {seconds} s")
+
+
 class Square:
     """The parts of a daemon, turned by hand."""
 
     def __init__(self, instruments: int, folder: Path, *, paced: bool = False) -> None:
         self.config = site_config(instruments, folder)
-        self.clock = ManualClock(START_US)
+        self.clock = TurnedClock(START_US)
         self.pipeline = Pipeline(self.config.model, self.config.policy)
         self.pipeline.start(START_US)
         self.lines = LineWriter(self.config.model)
@@ -106,20 +119,20 @@ class Square:
     async def settle(self) -> None:
         """Run until filters and rules know their channels; nothing is timed or stored."""
         until_us = START_US + SETTLE_S * US_PER_S
-        while self.clock.now().steady_us < until_us:
+        while self.clock.now_us < until_us:
             self.pipeline.step(*await self.heard(US_PER_S))
 
     async def heard(self, span_us: int) -> tuple[int, list[Reading]]:
         """Return the readings that the next `span_us` bring, through port and driver."""
-        until_us = self.clock.now().steady_us + span_us
+        until_us = self.clock.now_us + span_us
         readings: list[Reading] = []
         for time_us, index, frame in self.source:
-            self.clock.advance(max(0, time_us - self.clock.now().steady_us) / US_PER_S)
+            self.clock.now_us = time_us
             self.ports[index].chunk = frame
             readings += await anext(self.streams[index])
             if time_us >= until_us:
                 break
-        return self.clock.now().steady_us, readings
+        return self.clock.now_us, readings
 
     async def turn(self, costs: dict[str, float]) -> StepOutput:
         """One turn of the daemon; adds the CPU seconds of each stage of this thread."""
@@ -128,11 +141,11 @@ class Square:
         marks = [thread_time()]
         readings: list[Reading] = []
         for time_us, index, frame in made:
-            self.clock.advance(max(0, time_us - self.clock.now().steady_us) / US_PER_S)
+            self.clock.now_us = time_us
             self.ports[index].chunk = frame
             readings += await anext(self.streams[index])
         marks.append(thread_time())
-        out = self.pipeline.step(self.clock.now().steady_us, readings)
+        out = self.pipeline.step(self.clock.now_us, readings)
         marks.append(thread_time())
         self.live.offer(out.readings)
         self.live.offer(out.estimates)

@@ -61,7 +61,7 @@ class FrameType(StrEnum):
     MODE_ACK = "mode_ack"
 
 
-class ModuleFrame(msgspec.Struct, frozen=True, kw_only=True):
+class ModuleFrame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A frame from the module.
 
     Attributes:

@@ -27,7 +27,7 @@ from cbrn_gateway.pipeline.drops import DropCounter
 from cbrn_gateway.recording import lost_lines, started_us_of
 from cbrn_gateway.recording_file import RecordingFile
 
-GATHER_S = 0.02
+GATHER_S = 0.03
 TELL_EVERY_S = 1.0
 
 Lines = AsyncIterator[bytes]

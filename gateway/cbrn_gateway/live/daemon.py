@@ -31,7 +31,7 @@ from cbrn_gateway.store.writer import Writer
 
 _LOG = logging.getLogger(__name__)
 
-GATHER_S = 0.02
+GATHER_S = 0.03
 SNAPSHOT_EVERY_S = 60.0
 LONGEST_END_S = 1.0
 SPOOL_MOST_ROWS = 20_000_000

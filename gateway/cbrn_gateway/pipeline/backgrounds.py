@@ -11,7 +11,6 @@ from math import inf, isfinite, pi, sqrt
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from cbrn_core.channel import Channel
 from cbrn_core.errors import ShapeError
@@ -80,6 +79,8 @@ class Backgrounds:
         self._models = models
         self._bank = BackgroundBank(models)
         self._bins = [_Bin() for _ in slots]
+        self._abnormal = [_abnormal_from(intake.channels[slot]) for slot in slots]
+        self._normals: list[tuple[Background, Normal] | None] = [None for _ in slots]
 
     def learn(self, item: Accepted, estimate: Estimate) -> Normal | None:
         """Take one reading with its estimate; return what is normal, None while unknown."""
@@ -88,9 +89,9 @@ class Backgrounds:
         if reading.value is None or self._models[index].commissioned is not None:
             return self._normal(index, channel)
         gap_us = self._gap_us(index, item.filter_us)
-        if self._is_abnormal(index, channel, estimate):
+        if self._is_abnormal(index, estimate):
             self._bins[index].clear()
-            self._submit(index, item.filter_us, estimate.value, event=True)
+            self._bank.add(index, item.filter_us, estimate.value, event=True)
         else:
             known_s = item.livetime_s if channel.counting else None
             seconds = gap_us / US_PER_S if known_s is None or known_s <= 0 else known_s
@@ -131,27 +132,17 @@ class Backgrounds:
         current.area += rate * seconds
         current.livetime_s += seconds
         if current.livetime_s >= BIN_S:
-            self._submit(index, time_us, current.area / current.livetime_s, event=False)
+            self._bank.add(index, time_us, current.area / current.livetime_s, event=False)
             current.clear()
 
-    def _submit(self, index: int, time_us: int, rate: float, *, event: bool) -> None:
-        self._bank.submit(
-            np.array([index], dtype=np.int64),
-            np.array([time_us], dtype=np.int64),
-            np.array([rate], dtype=np.float64),
-            np.array([event]),
-        )
-
-    def _is_abnormal(self, index: int, channel: Channel, estimate: Estimate) -> bool:
+    def _is_abnormal(self, index: int, estimate: Estimate) -> bool:
         """Return whether the rate would be elevated, so that it must not become normal.
 
         A mobile station without a dose factor follows whatever it meets: nothing absolute
         is known of it, and a limit of its own would lock it out of a new place for ever.
         """
         known = self._bank.background(index)
-        dose = 1.0 if _is_dose_rate(channel) else channel.usv_h_per_cps
-        has_dose = dose is not None and channel.quantity is not Quantity.NEUTRON_COUNT_RATE
-        limit = ABNORMAL_USV_H / dose if has_dose and dose else inf
+        limit = self._abnormal[index]
         if not self._models[index].mobile and isfinite(known.value):
             relative = ABNORMAL_FACTOR * known.value + _ABNORMAL_SIGMAS * estimate.sigma
             limit = min(limit, relative)
@@ -165,7 +156,12 @@ class Backgrounds:
             return None
         if known.basis is Basis.LEARNT and not self._bank.is_settled(index):
             return None
-        return Normal(known.value, self._uncertainty(index, channel, known), known.basis.value)
+        before = self._normals[index]
+        if before is not None and before[0] is known:
+            return before[1]
+        normal = Normal(known.value, self._uncertainty(index, channel, known), known.basis.value)
+        self._normals[index] = (known, normal)
+        return normal
 
     def _uncertainty(self, index: int, channel: Channel, known: Background) -> float:
         """Return one sigma of the median: from the counts in it, else from its spread."""
@@ -178,6 +174,13 @@ class Backgrounds:
 
 def _is_dose_rate(channel: Channel) -> bool:
     return canonical_unit(channel.quantity) is Unit.USV_H
+
+
+def _abnormal_from(channel: Channel) -> float:
+    """Return the rate that is elevated whatever the background is; inf without a dose factor."""
+    dose = 1.0 if _is_dose_rate(channel) else channel.usv_h_per_cps
+    has_dose = bool(dose) and channel.quantity is not Quantity.NEUTRON_COUNT_RATE
+    return ABNORMAL_USV_H / dose if has_dose and dose else inf
 
 
 def _background_model(model: SiteModel, intake: Intake, slot: int) -> BackgroundModel:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from math import isfinite, nan
-from typing import NamedTuple
+
+import msgspec
 
 from cbrn_core.estimate import Estimate
 from cbrn_core.quantities import canonical_unit, hazard_of
@@ -31,7 +32,7 @@ _SPIKE_SIGMAS = 8.0
 _SPIKE_LODS = 3.0
 
 
-class Fused(NamedTuple):
+class Fused(msgspec.Struct, frozen=True, gc=False):
     """One estimate with what the rules need beside it.
 
     `background` is for radiation only, and None until relative rules may speak.

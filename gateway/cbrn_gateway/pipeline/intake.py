@@ -6,13 +6,12 @@ shown to the rules, which hear an instrument's own alarms and faults.
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import NamedTuple
 
 import msgspec
 
 from cbrn_core.agents import AGENTS
 from cbrn_core.channel import Channel, ChannelKey
-from cbrn_core.place import Fix, Position
+from cbrn_core.place import Fix, is_place
 from cbrn_core.quantities import Hazard, canonical_unit, hazard_of
 from cbrn_core.reading import Flag, InstrumentAlarm, Purpose, Quality, Reading, worst
 from cbrn_core.site_model import SiteModel
@@ -34,7 +33,7 @@ _NOT_WATCHING = frozenset({InstrumentAlarm.FAULT, InstrumentAlarm.INHIBIT})
 _ORDER_FLAGS = {Order.LATE: (Flag.LATE,), Order.CLOCK_SET: (Flag.CLOCK_UNSYNCED,)}
 
 
-class Accepted(NamedTuple):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A reading in its canonical unit with the slot of its channel.
 
     `fusible` says whether it may move an estimate, `fresh` whether it tells anything of
@@ -61,6 +60,7 @@ class Intake:
         self._masses = [_molar_mass_g_mol(c) for c in self.channels]
         self._limits = [self._canonical_range(slot) for slot in range(len(self.channels))]
         self._units = [canonical_unit(c.quantity) for c in self.channels]
+        self._is_paced = [c.period_s is not None for c in self.channels]
         self._drops = drops
 
     def slot_of(self, key: ChannelKey) -> int | None:
@@ -78,7 +78,7 @@ class Intake:
             return None
         channel, freshness = self.channels[slot], self.freshness[slot]
         reading = plausible(reading, at_us, self._drops)
-        order = self._place(freshness, reading, at_us)
+        order = self._place(slot, reading, at_us)
         changed = reading
         if order is not Order.NEXT or not self._is_canonical(slot, reading):
             changed = self._changed(slot, channel, reading, order)
@@ -111,9 +111,10 @@ class Intake:
         if value is None or not isfinite(value) or reading.unit is not self._units[slot]:
             return False
         in_range = limits is None or limits[0] <= value <= limits[1]
-        extra = reading.sigma is not None or reading.fix is not None
+        fix = reading.fix
+        placed = fix is None or is_place(fix.lat, fix.lon)
         marked = reading.purpose is not None or self.channels[slot].simulated
-        return in_range and not (extra or marked)
+        return in_range and placed and reading.sigma is None and not marked
 
     def _changed(self, slot: int, channel: Channel, reading: Reading, order: Order) -> Reading:
         value, quality, flags = self._judge(slot, reading)
@@ -191,14 +192,15 @@ class Intake:
             return Purpose.TEST
         return Purpose.EXERCISE
 
-    def _place(self, freshness: Freshness, reading: Reading, at_us: int) -> Order:
+    def _place(self, slot: int, reading: Reading, at_us: int) -> Order:
+        freshness = self.freshness[slot]
         before_us = freshness.timeline.last_us
         order = freshness.timeline.place(reading.time_us, at_us)
         if order is Order.LATE:
             self._drops.add(Drop.NOT_IN_ORDER)
         elif order is Order.CLOCK_SET:
             self._drops.add(Drop.CLOCK_SET_BACK)
-        elif before_us is not None:
+        elif before_us is not None and not self._is_paced[slot]:
             note_interval(freshness, reading.time_us - before_us)
         return order
 
@@ -206,7 +208,7 @@ class Intake:
         if reading.value is None:
             self._drops.add(Drop.NO_VALUE)
             return False
-        if not _NOT_FUSED.isdisjoint(reading.flags):
+        if reading.flags and not _NOT_FUSED.isdisjoint(reading.flags):
             self._drops.add(Drop.WARMING_UP)
             return False
         bad = reading.quality is Quality.BAD and not _is_over_range(reading)
@@ -217,7 +219,7 @@ class Intake:
 
     def _checked_fix(self, reading: Reading) -> Fix | None:
         fix = reading.fix
-        if fix is None or Position(lat=fix.lat, lon=fix.lon).is_valid():
+        if fix is None or is_place(fix.lat, fix.lon):
             return fix
         self._drops.add(Drop.BAD_FIX)
         return None

@@ -69,11 +69,7 @@ class _Turn(NamedTuple):
     stale: bool
 
 
-class _Item(NamedTuple):
-    at_us: int
-    what: Accepted | _Turn | Command | Condition
-
-
+_Item = tuple[int, Accepted | _Turn | Command | Condition]
 _Judge = Callable[..., list[Condition]]
 
 
@@ -129,7 +125,7 @@ class Pipeline:
         self.start(_event_us(events[0]) if events else now_us)
         out = StepOutput()
         items = self._take_in(now_us, events)
-        accepted = [item.what for item in items if isinstance(item.what, Accepted)]
+        accepted = [what for _, what in items if isinstance(what, Accepted)]
         fused = iter(self._fuse(accepted))
         for at_us, what in items:
             self._advance(at_us, out)
@@ -215,19 +211,25 @@ class Pipeline:
         for event in events:
             at_us = max(at_us, _event_us(event))
             self._find_stale(at_us, items)
-            if isinstance(event, Ordered):
-                items.append(_Item(at_us, event.command))
-            elif isinstance(event, Noticed):
-                items.append(_Item(at_us, event.condition))
-            elif (accepted := self.intake.accept(event, at_us)) is not None:
-                freshness = self.intake.freshness[accepted.slot]
-                if freshness.stale and accepted.fresh:
-                    freshness.stale = False
-                    items.append(_Item(at_us, _Turn(accepted.slot, stale=False)))
-                self._watch(accepted)
-                items.append(_Item(at_us, accepted))
+            if isinstance(event, Reading):
+                self._take_reading(event, at_us, items)
+            elif isinstance(event, Ordered):
+                items.append((at_us, event.command))
+            else:
+                items.append((at_us, event.condition))
         self._find_stale(max(at_us, now_us), items)
         return items
+
+    def _take_reading(self, reading: Reading, at_us: int, items: list[_Item]) -> None:
+        accepted = self.intake.accept(reading, at_us)
+        if accepted is None:
+            return
+        freshness = self.intake.freshness[accepted.slot]
+        if freshness.stale and accepted.fresh:
+            freshness.stale = False
+            items.append((at_us, _Turn(accepted.slot, stale=False)))
+        self._watch(accepted)
+        items.append((at_us, accepted))
 
     def _find_stale(self, until_us: int, items: list[_Item]) -> None:
         while (due := self._stale.pop_due(until_us)) is not None:
@@ -237,7 +239,7 @@ class Pipeline:
                 self._stale.watch(slot, renewed_us)
             else:
                 self.intake.freshness[slot].stale = True
-                items.append(_Item(deadline_us, _Turn(slot, stale=True)))
+                items.append((deadline_us, _Turn(slot, stale=True)))
 
     def _watch(self, accepted: Accepted) -> None:
         slot = accepted.slot

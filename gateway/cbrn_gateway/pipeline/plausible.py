@@ -31,7 +31,7 @@ def plausible(reading: Reading, at_us: int, drops: DropCounter) -> Reading:
         flags = (*reading.flags, Flag.CLOCK_UNSYNCED)
         reading = msgspec.structs.replace(reading, time_us=at_us, flags=flags)
     livetime_s, seq, detection = reading.livetime_s, reading.seq, reading.detection
-    if livetime_s is None and seq is None and detection is None:
+    if seq is None and detection is None and (livetime_s is None or _is_livetime(livetime_s)):
         return reading
     if livetime_s is not None and not _is_livetime(livetime_s):
         drops.add(Drop.BAD_LIVETIME)

@@ -100,16 +100,18 @@ class LineWriter:
         known = self._writable(reading.station, reading.channel, purpose)
         if known is None:
             return None
-        try:
-            value = _canonical(known, reading.value, reading.unit)
-            sigma = _canonical(known, reading.sigma, reading.unit)
-        except UnitError:
-            self.counters["influx_unconvertible"] += 1
-            return None
+        value, sigma = reading.value, reading.sigma
+        if reading.unit is not known.unit:
+            try:
+                value = _canonical(known, value, reading.unit)
+                sigma = _canonical(known, sigma, reading.unit)
+            except UnitError:
+                self.counters["influx_unconvertible"] += 1
+                return None
         fix, raw, seq = reading.fix, reading.raw, reading.seq
         text = (
-            f"{self._float('value', value)}{self._float('sigma', sigma)}"
-            f"{self._float('raw', float(raw) if isinstance(raw, _NUMBERS) else None)}"
+            f"{self._float('value', value)}{'' if sigma is None else self._float('sigma', sigma)}"
+            f"{self._float('raw', raw) if isinstance(raw, _NUMBERS) else ''}"
             f"quality={QUALITY_RANK[reading.quality]}i"
             f"{known.place if fix is None else self._point(fix.lat, fix.lon)}"
             f"{'' if seq is None else self._fields({'seq': seq}, ',')}"
@@ -126,14 +128,14 @@ class LineWriter:
         known = self._writable(estimate.station, estimate.channel, estimate.purpose)
         if known is None:
             return None
-        text = (
-            f"{self._float('value', float(estimate.value))}"
-            f"{self._float('sigma', float(estimate.sigma))}"
-            f"{self._float('nis', float(estimate.nis))}"
-        )
+        value, sigma, nis = float(estimate.value), float(estimate.sigma), float(estimate.nis)
+        if isfinite(value + sigma + nis):
+            text = f"value={value!r},sigma={sigma!r},nis={nis!r}"
+        else:
+            text = self._fields({"value": value, "sigma": sigma, "nis": nis})
         if not text:
             return None
-        return f"{known.estimate_head} {text[:-1]} {estimate.time_us * NS_PER_US}".encode()
+        return f"{known.estimate_head} {text} {estimate.time_us * NS_PER_US}".encode()
 
     def alert(self, body: bytes) -> bytes | None:
         """Return the line of an alert as it was journalled, None where it is not one."""
@@ -223,6 +225,8 @@ class LineWriter:
         )
 
     def _point(self, lat: float, lon: float) -> str:
+        if isfinite(lat) and isfinite(lon):
+            return f",lat={float(lat)!r},lon={float(lon)!r}"
         return self._fields({"lat": float(lat), "lon": float(lon)}, ",")
 
     def _float(self, name: str, number: float | None) -> str:
@@ -230,7 +234,7 @@ class LineWriter:
         if number is None:
             return ""
         if isfinite(number):
-            return f"{name}={number!r},"
+            return f"{name}={float(number)!r},"
         self.counters["dropped_nonfinite"] += 1
         return ""
 
@@ -248,9 +252,9 @@ class LineWriter:
 
 def _canonical(known: _Known, number: float | None, unit: Unit) -> float | None:
     """Return a number of a reading in the canonical unit; raises UnitError."""
-    if number is None or unit is known.unit:
-        return None if number is None else float(number)
-    return float(convert(float(number), unit, known.unit, molar_mass_g_mol=known.molar_mass_g_mol))
+    if number is None:
+        return None
+    return convert(float(number), unit, known.unit, molar_mass_g_mol=known.molar_mass_g_mol)
 
 
 def _alert_time_ns(alert: _Alert) -> int:

@@ -3,7 +3,8 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from cbrn_core.estimate import Estimate
 from cbrn_core.quantities import Hazard, hazard_of
@@ -11,7 +12,7 @@ from cbrn_core.reading import Reading
 from cbrn_core.site_model import SiteModel
 
 
-class LiveItem(NamedTuple):
+class LiveItem(msgspec.Struct, frozen=True, gc=False):
     """One reading or estimate; `seq` counts the station's readings, 0 for estimates."""
 
     seq: int

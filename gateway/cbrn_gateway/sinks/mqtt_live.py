@@ -35,12 +35,13 @@ def live_messages(
     """
     readings: defaultdict[tuple[str, bool], list[tuple[int, Reading]]] = defaultdict(list)
     estimates: defaultdict[tuple[str, str, bool], list[Estimate]] = defaultdict(list)
-    for seq, item in items:
+    for entry in items:
+        item = entry.item
         is_drill = item.purpose in _DRILL
         if isinstance(item, Estimate):
             estimates[item.station, item.channel, is_drill].append(item)
         else:
-            readings[item.station, is_drill].append((seq, item))
+            readings[item.station, is_drill].append((entry.seq, item))
     messages = []
     for (station, is_drill), numbered in readings.items():
         payload = encode_readings(

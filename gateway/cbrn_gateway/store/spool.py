@@ -341,20 +341,23 @@ class Spool(SpoolReader):
         return self._totals
 
     def _save_totals(self) -> None:
+        changed = [(c, t) for c, t in self._totals.items() if t.changed]
         self._database.connection.executemany(
             "UPDATE totals SET rows = ?, bytes = ?, evicted = ?, newest_seq = ?, evicted_seq = ?"
             " WHERE consequence = ?",
             [
                 (t.rows, t.bytes, t.evicted, t.newest_seq, t.evicted_seq, int(consequence))
-                for consequence, t in self._totals.items()
+                for consequence, t in changed
             ],
         )
+        for _, total in changed:
+            total.changed = False
 
 
 class _Total:
     """What the spool holds and has lost of one consequence; a row of `totals`."""
 
-    __slots__ = ("bytes", "evicted", "evicted_seq", "newest_seq", "rows")
+    __slots__ = ("bytes", "changed", "evicted", "evicted_seq", "newest_seq", "rows")
 
     def __init__(
         self, rows: int, size_bytes: int, evicted: int, newest_seq: int, evicted_seq: int
@@ -364,7 +367,9 @@ class _Total:
         self.evicted = evicted
         self.newest_seq = newest_seq
         self.evicted_seq = evicted_seq
+        self.changed = False
 
     def add(self, rows: int, size_bytes: int) -> None:
         self.rows += rows
         self.bytes += size_bytes
+        self.changed = True

@@ -22,6 +22,9 @@ from cbrn_gateway.store.spool import INFLUX, Consequence, Spool, SpoolFill, Spoo
 
 T = TypeVar("T")
 
+COMMIT_S = 0.15
+"""Contracts allow a crash to cost the last 200 ms of readings."""
+
 _CLOSE_TIMEOUT_S = 2.0
 _RETRY_S = 1.0
 _NAMES = {c: c.name.lower() for c in reversed(Consequence)}
@@ -55,7 +58,7 @@ class Writer:
         spool: Spool,
         *,
         on_error: Callable[[StorageError], None],
-        interval_s: float = 0.1,
+        interval_s: float = COMMIT_S,
         commit_rows: int = 1_000,
         max_waiting_rows: int = 50_000,
     ) -> None:
@@ -105,7 +108,6 @@ class Writer:
         """
         self._refuse_when_ended()
         with self._wake:
-            was_idle = not self._waiting_rows()
             lane = self._series_lane
             # a reading comes last: it gives its number to the row that its estimate shares
             for name, samples in (("estimate", batch.estimates), ("reading", batch.readings)):
@@ -116,7 +118,8 @@ class Writer:
                     _NAMES[consequence], zip(repeat(batch.stored_us), lines)
                 )
             waiting = self._waiting_rows()
-            if was_idle and waiting:
+            was_idle = waiting and self._due_s is None
+            if was_idle:
                 self._due_s = time.monotonic() + self._interval_s
             if was_idle or waiting >= self._commit_rows:
                 self._wake.notify()
@@ -228,12 +231,14 @@ class Writer:
     def _commit(self) -> None:
         with self._wake:
             self._due_s = None
+            was_busy = self._waiting_rows() > 0
         for lane in self._lanes:
             if not lane.commit():
                 self._tell(lane.error)
         pause_s = _RETRY_S if any(lane.error for lane in self._lanes) else self._interval_s
         with self._wake:
-            if self._due_s is None and self._waiting_rows():
+            # while rows keep coming it wakes once per commit, not also for the first row
+            if self._due_s is None and (was_busy or self._waiting_rows()):
                 self._due_s = time.monotonic() + pause_s
 
     def _end(self) -> None:
