@@ -18,7 +18,7 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("night", max_examples=50_000, deadline=None)
+settings.register_profile("night", max_examples=5_000, deadline=None)
 settings.load_profile("night" if NIGHT else "ci")
 
 

@@ -24,7 +24,7 @@ from cbrn_gateway.store.series import SeriesReader
 INSTRUMENTS = 200
 SETTLE_S = 10.0
 FILL_S = 150.0
-"""The files' page caches are then full: 8 MB each, as the stores bound them."""
+"""The files' page caches are then full: 2 MB each, as the stores bound them."""
 
 BAR_HELP_S = 1.0
 BAR_START_S = 3.0

@@ -190,7 +190,7 @@ def _prepare(database: Database, layout: Layout) -> None:
             raise StorageError(f"{database.path}: this file system allows no write-ahead log")
         connection.execute(f"PRAGMA synchronous={layout.synchronous}")
         connection.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
-        connection.execute("PRAGMA cache_size=-8000")
+        connection.execute("PRAGMA cache_size=-2000")
         if is_made:
             return
     with database.transaction():
