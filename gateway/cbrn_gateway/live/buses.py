@@ -11,6 +11,7 @@ from cbrn_drivers.catalogue import load_driver
 from cbrn_drivers.transport.wiretap import WireListener, overheard_by
 from cbrn_gateway.config.wires import devices_by_bus
 from cbrn_gateway.live.inbox import Inbox
+from cbrn_gateway.live.progress import ProgressWatch
 from cbrn_gateway.live.supervisor import Supervisor
 
 _LOG = logging.getLogger(__name__)
@@ -25,10 +26,13 @@ class Bus:
         driver: Driver,
         inbox: Inbox,
         clock: Clock,
+        *,
         listener: WireListener | None = None,
+        watch: ProgressWatch | None = None,
     ) -> None:
         self.name = name
         self.readings = 0
+        self._watch = ProgressWatch((), clock) if watch is None else watch
         self._listener = listener
         self.supervisor = Supervisor(name, self._listen, clock)
         self._driver = driver
@@ -45,8 +49,9 @@ class Bus:
     async def _listen(self) -> None:
         overheard = nullcontext() if self._listener is None else overheard_by(self._listener)
         with overheard:
-            async with self._driver as driver:
+            async with self._watch.guarding(), self._driver as driver:
                 async for batch in driver.batches():
+                    self._watch.heard(batch)
                     self._inbox.put(batch)
                     self.readings += len(batch)
                     self.supervisor.progressed()
@@ -68,7 +73,8 @@ def make_buses(
             load_driver(group[0].driver).open_bus(group, clock),
             inbox,
             clock,
-            None if listen is None else listen(name, group),
+            listener=None if listen is None else listen(name, group),
+            watch=ProgressWatch(group, clock),
         )
         for name, group in devices_by_bus(devices).items()
     ]

@@ -32,6 +32,7 @@ class Supervisor:
     owner whenever something good came through; it resets the back-off.
 
     Attributes:
+        wait_s: the wait that runs, or ran last, before a new attempt.
         failing_since_us: steady time of the first failure since the last progress.
     """
 
@@ -47,14 +48,15 @@ class Supervisor:
         self.restarts = 0
         self.last_error: str | None = None
         self.failing_since_us: int | None = None
+        self.wait_s = 0.0
         self._work = work
         self._clock = clock
         self._on_change = on_change
-        self._wait_s = FIRST_WAIT_S
+        self._next_s = FIRST_WAIT_S
 
     def progressed(self) -> None:
         """Say that the worker has just done something good."""
-        self._wait_s = FIRST_WAIT_S
+        self._next_s = FIRST_WAIT_S
         self.failing_since_us = None
         if self.health is not Health.RUNNING:
             self._turn(Health.RUNNING)
@@ -63,12 +65,12 @@ class Supervisor:
         """Run until cancelled; a wire that cannot be used as configured is tried again."""
         while True:
             self._turn(Health.STARTING)
-            wait_s = await self._attempt()
+            self.wait_s = await self._attempt()
             if self.failing_since_us is None:
                 self.failing_since_us = self._clock.now().steady_us
             self.restarts += 1
             self._turn(Health.WAITING)
-            await self._clock.sleep(wait_s)
+            await self._clock.sleep(self.wait_s)
 
     async def _attempt(self) -> float:
         """Run the worker once; return how long to wait before the next time."""
@@ -96,8 +98,8 @@ class Supervisor:
         self.last_error = text
 
     def _next_wait_s(self) -> float:
-        wait_s = self._wait_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
-        self._wait_s = min(self._wait_s * 2, MOST_WAIT_S)
+        wait_s = self._next_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        self._next_s = min(self._next_s * 2, MOST_WAIT_S)
         return wait_s
 
     def _turn(self, health: Health) -> None:

@@ -137,6 +137,12 @@ class SerialBus:
         os.close(self.master)
         self.master = -1
 
+    def plug_in(self) -> None:
+        """Give the driver a port again, under another path."""
+        self._heard = b""
+        self.master, self._master_far = self._pair()
+        self._loop.add_reader(self.master, self._route)
+
     def close(self) -> None:
         """Close everything."""
         if self.master >= 0:
