@@ -196,6 +196,11 @@ _BY_REASON = {
     Reason.DELIVERY_REFUSED: _FAULT
     | {"station": None, "channel": None, "zone": None, "facts": {"detail": "not authorised"}},
     Reason.STORE_FAILED: _FAULT | {"station": None, "channel": None, "zone": None},
+    Reason.LOOP_LATE: _FAULT
+    | {"station": None, "channel": None, "zone": None, "facts": {"detail": "412 ms"}},
+    Reason.PATH_UNPROVEN: _FAULT
+    | {"station": None, "channel": None, "zone": None, "facts": {"about": "soc-1"}},
+    Reason.CERTIFICATE_EXPIRES: _FAULT | {"station": None, "channel": None, "zone": None},
     Reason.MOVED: _FAULT | {"kind": AlarmKind.SECURITY, "facts": {"moved_m": 60.0}},
 }
 FAULTS = [reason for reason, fields in _BY_REASON.items() if fields.get("hazard") == "technical"]

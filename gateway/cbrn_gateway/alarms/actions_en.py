@@ -110,6 +110,19 @@ ENGLISH_STEPS = StepCatalogue(
             Step(Role.TECHNICIAN, "Free disk space or replace the disk at once."),
             Step(Role.OPERATOR, "Write alarms down by hand until the store writes again."),
         ),
+        Play.GATEWAY_LATE: (
+            Step(
+                Role.TECHNICIAN,
+                "Look at the machine's load and at the log: what held the gateway up?",
+            ),
+            Step(Role.OPERATOR, "Reckon with alarms that come late until it is mended."),
+        ),
+        Play.CERTIFICATE: (
+            Step(
+                Role.TECHNICIAN,
+                "Renew the gateway's certificate and put it in its file; no restart is needed.",
+            ),
+        ),
         Play.EXPLAINED: (
             Step(Role.OPERATOR, "Check that the explanation is right; nothing else to do."),
         ),

@@ -128,6 +128,19 @@ ITALIAN_STEPS = StepCatalogue(
             Step(Role.TECHNICIAN, "Liberare spazio o sostituire subito il disco."),
             Step(Role.OPERATOR, "Annotare gli allarmi a mano finché l'archivio non scrive."),
         ),
+        Play.GATEWAY_LATE: (
+            Step(
+                Role.TECHNICIAN,
+                "Controllare il carico della macchina e il registro: cosa ha trattenuto il gateway?",
+            ),
+            Step(Role.OPERATOR, "Contare su allarmi in ritardo finché non è risolto."),
+        ),
+        Play.CERTIFICATE: (
+            Step(
+                Role.TECHNICIAN,
+                "Rinnovare il certificato del gateway e metterlo nel suo file; nessun riavvio.",
+            ),
+        ),
         Play.EXPLAINED: (
             Step(Role.OPERATOR, "Verificare che la spiegazione sia giusta; altro non serve."),
         ),

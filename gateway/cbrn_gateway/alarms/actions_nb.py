@@ -110,6 +110,18 @@ NORWEGIAN_STEPS = StepCatalogue(
             Step(Role.TECHNICIAN, "Frigjør diskplass eller bytt disk straks."),
             Step(Role.OPERATOR, "Skriv ned alarmer for hånd til lageret skriver igjen."),
         ),
+        Play.GATEWAY_LATE: (
+            Step(
+                Role.TECHNICIAN, "Se på maskinens belastning og i loggen: hva holdt gatewayen opp?"
+            ),
+            Step(Role.OPERATOR, "Regn med at alarmer kommer sent til det er rettet."),
+        ),
+        Play.CERTIFICATE: (
+            Step(
+                Role.TECHNICIAN,
+                "Forny sertifikatet for gatewayen og legg det i filen sin; omstart trengs ikke.",
+            ),
+        ),
         Play.EXPLAINED: (
             Step(Role.OPERATOR, "Sjekk at forklaringen stemmer; ellers ingenting å gjøre."),
         ),

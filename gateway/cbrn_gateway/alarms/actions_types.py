@@ -24,6 +24,8 @@ class Play(StrEnum):
     SITE_NOT_IN_SERVICE = "site_not_in_service"
     DELIVERY = "delivery"
     STORE = "store"
+    GATEWAY_LATE = "gateway_late"
+    CERTIFICATE = "certificate"
     EXPLAINED = "explained"
 
 

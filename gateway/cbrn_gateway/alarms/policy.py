@@ -113,6 +113,9 @@ class TechnicalPolicy(Table, frozen=True):
     link_down: Rank
     delivery_refused: Rank
     store_failed: Rank
+    loop_late: Rank
+    path_unproven: Rank
+    certificate_expires: Rank
 
 
 class CorroborationPolicy(Table, frozen=True):

@@ -18,6 +18,7 @@ condition; all are optional and unknown ones are ignored:
 ``detection_class``, ``bars``       of a class detector
 ``fault_code``, ``detail``          the instrument's or receiver's own words
 ``silent_s``, ``jump``, ``jump_s``, ``moved_m``  of technical alarms
+``about``              the link or control room of a technical alarm
 ``exercise``           name of the exercise
 ``confirmed_by``, ``method``        the person behind certainty "confirmed"
 ====================== =======================================================
@@ -59,6 +60,9 @@ _FAULTS = frozenset(
         Reason.LINK_DOWN,
         Reason.DELIVERY_REFUSED,
         Reason.STORE_FAILED,
+        Reason.LOOP_LATE,
+        Reason.PATH_UNPROVEN,
+        Reason.CERTIFICATE_EXPIRES,
         Reason.MOVED,
     }
 )

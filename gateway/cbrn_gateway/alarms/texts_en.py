@@ -52,9 +52,21 @@ _WHAT = {
     ),
     Reason.NOT_IN_SERVICE: "{where} is not in service{detail}; alarms still rise and say so.",
     Reason.LINK_DOWN: "{where}: no contact{detail}; the last known state may be wrong.",
-    Reason.DELIVERY_REFUSED: "{where}: a receiver refused an alert{detail}; it is not delivered.",
+    Reason.DELIVERY_REFUSED: (
+        "{where}: a receiver refused a message or a subscription{detail}; it is not delivered."
+    ),
     Reason.STORE_FAILED: (
         "{where}: the store cannot write{detail}; what comes in waits in memory, alarms still rise."
+    ),
+    Reason.LOOP_LATE: (
+        "{where}: the gateway was held up{detail}; alarms still rise, they may come late."
+    ),
+    Reason.PATH_UNPROVEN: (
+        "{where}: path to SOC {about} not proven{detail}; it may not hear an alarm."
+    ),
+    Reason.CERTIFICATE_EXPIRES: (
+        "{where}: a certificate of the gateway ends soon{detail}; "
+        "renew it before the link is refused."
     ),
     Reason.MOVED: "{where}: fixed station {moved} from its place; readings not trusted.",
 }
@@ -87,8 +99,11 @@ _BRIEF = {
     Reason.STUCK: "{where} {channel}: value does not move, not trusted.",
     Reason.NOT_IN_SERVICE: "{where} is not in service; alarms still rise.",
     Reason.LINK_DOWN: "{where}: no contact, last known state may be wrong.",
-    Reason.DELIVERY_REFUSED: "{where}: an alert was refused by its receiver.",
+    Reason.DELIVERY_REFUSED: "{where}: a receiver refused a message or a subscription.",
     Reason.STORE_FAILED: "{where}: the store cannot write; alarms still rise.",
+    Reason.LOOP_LATE: "{where}: the gateway was held up; alarms may come late.",
+    Reason.PATH_UNPROVEN: "{where}: path to SOC {about} not proven.",
+    Reason.CERTIFICATE_EXPIRES: "{where}: a certificate of the gateway ends soon.",
     Reason.MOVED: "{where}: station moved {moved}, readings not trusted.",
 }
 

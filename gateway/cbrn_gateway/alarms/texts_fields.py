@@ -256,6 +256,7 @@ class Story:
         phrases = words.phrases
         return {
             "detail": self._detail(),
+            "about": self.fact_word("about") or "–",
             "silent": phrases[Phrase.FOR].format(duration=spelt(duration_text(silent_s), words))
             if silent_s is not None and silent_s >= _LEAST_SPOKEN_S
             else "",

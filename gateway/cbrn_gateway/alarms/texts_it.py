@@ -54,11 +54,24 @@ _WHAT = {
     ),
     Reason.LINK_DOWN: "{where}: nessun contatto{detail}; l'ultimo stato noto può essere errato.",
     Reason.DELIVERY_REFUSED: (
-        "{where}: un destinatario ha rifiutato un avviso{detail}; non è consegnato."
+        "{where}: un destinatario ha rifiutato un messaggio o un abbonamento{detail}; "
+        "non è consegnato."
     ),
     Reason.STORE_FAILED: (
         "{where}: l'archivio non scrive{detail}; i dati attendono in memoria, "
         "gli allarmi continuano."
+    ),
+    Reason.LOOP_LATE: (
+        "{where}: il gateway è stato trattenuto{detail}; "
+        "gli allarmi continuano, ma possono arrivare in ritardo."
+    ),
+    Reason.PATH_UNPROVEN: (
+        "{where}: percorso verso la sala operativa {about} non provato{detail}; "
+        "un allarme può non arrivarvi."
+    ),
+    Reason.CERTIFICATE_EXPIRES: (
+        "{where}: un certificato del gateway scade presto{detail}; "
+        "rinnovarlo prima che il collegamento sia rifiutato."
     ),
     Reason.MOVED: (
         "{where}: stazione fissa a {moved} dal suo posto; le letture non sono affidabili."
@@ -91,8 +104,11 @@ _BRIEF = {
     Reason.STUCK: "{where} {channel}: il valore non cambia, non affidabile.",
     Reason.NOT_IN_SERVICE: "{where} non è in servizio; gli allarmi scattano comunque.",
     Reason.LINK_DOWN: "{where}: nessun contatto, l'ultimo stato noto può essere errato.",
-    Reason.DELIVERY_REFUSED: "{where}: un avviso è stato rifiutato dal destinatario.",
+    Reason.DELIVERY_REFUSED: "{where}: un destinatario ha rifiutato un messaggio o un abbonamento.",
     Reason.STORE_FAILED: "{where}: l'archivio non scrive; gli allarmi continuano.",
+    Reason.LOOP_LATE: "{where}: il gateway è stato trattenuto; allarmi forse in ritardo.",
+    Reason.PATH_UNPROVEN: "{where}: percorso verso la sala operativa {about} non provato.",
+    Reason.CERTIFICATE_EXPIRES: "{where}: un certificato del gateway scade presto.",
     Reason.MOVED: "{where}: stazione spostata, {moved}; letture non affidabili.",
 }
 

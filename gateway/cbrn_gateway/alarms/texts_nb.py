@@ -51,10 +51,23 @@ _WHAT = {
     ),
     Reason.NOT_IN_SERVICE: "{where} er ikke i drift{detail}; alarmer går likevel og sier det.",
     Reason.LINK_DOWN: "{where}: ingen kontakt{detail}; siste kjente tilstand kan være feil.",
-    Reason.DELIVERY_REFUSED: "{where}: en mottaker avviste et varsel{detail}; det er ikke levert.",
+    Reason.DELIVERY_REFUSED: (
+        "{where}: en mottaker avviste en melding eller et abonnement{detail}; det er ikke levert."
+    ),
     Reason.STORE_FAILED: (
         "{where}: lageret kan ikke skrive{detail}; det som kommer inn venter i minnet, "
         "alarmer går fortsatt."
+    ),
+    Reason.LOOP_LATE: (
+        "{where}: gatewayen ble holdt opp{detail}; alarmer går fortsatt, men kan komme sent."
+    ),
+    Reason.PATH_UNPROVEN: (
+        "{where}: veien til vaktsentral {about} er ikke bevist{detail}; "
+        "den hører kanskje ikke en alarm."
+    ),
+    Reason.CERTIFICATE_EXPIRES: (
+        "{where}: et sertifikat for gatewayen går snart ut{detail}; "
+        "forny det før forbindelsen avvises."
     ),
     Reason.MOVED: (
         "{where}: fast stasjon {moved} fra plassen sin; målingene er ikke til å stole på."
@@ -89,8 +102,11 @@ _BRIEF = {
     Reason.STUCK: "{where} {channel}: verdien endrer seg ikke, ikke til å stole på.",
     Reason.NOT_IN_SERVICE: "{where} er ikke i drift; alarmer går likevel.",
     Reason.LINK_DOWN: "{where}: ingen kontakt, siste kjente tilstand kan være feil.",
-    Reason.DELIVERY_REFUSED: "{where}: et varsel ble avvist av mottakeren.",
+    Reason.DELIVERY_REFUSED: "{where}: en mottaker avviste en melding eller et abonnement.",
     Reason.STORE_FAILED: "{where}: lageret kan ikke skrive; alarmer går fortsatt.",
+    Reason.LOOP_LATE: "{where}: gatewayen ble holdt opp; alarmer kan komme sent.",
+    Reason.PATH_UNPROVEN: "{where}: veien til vaktsentral {about} er ikke bevist.",
+    Reason.CERTIFICATE_EXPIRES: "{where}: et sertifikat for gatewayen går snart ut.",
     Reason.MOVED: "{where}: stasjonen er flyttet {moved}, målingene er ikke til å stole på.",
 }
 
