@@ -180,6 +180,8 @@ class Reason(StrEnum):
     LOOP_LATE = "loop_late"
     PATH_UNPROVEN = "path_unproven"
     CERTIFICATE_EXPIRES = "certificate_expires"
+    CLOCK_SET = "clock_set"
+    CLOCK_UNSYNCED = "clock_unsynced"
     MOVED = "moved"
 
 

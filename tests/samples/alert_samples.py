@@ -201,6 +201,8 @@ _BY_REASON = {
     Reason.PATH_UNPROVEN: _FAULT
     | {"station": None, "channel": None, "zone": None, "facts": {"about": "soc-1"}},
     Reason.CERTIFICATE_EXPIRES: _FAULT | {"station": None, "channel": None, "zone": None},
+    Reason.CLOCK_SET: _FAULT | {"station": None, "channel": None, "zone": None},
+    Reason.CLOCK_UNSYNCED: _FAULT | {"station": None, "channel": None, "zone": None},
     Reason.MOVED: _FAULT | {"kind": AlarmKind.SECURITY, "facts": {"moved_m": 60.0}},
 }
 FAULTS = [reason for reason, fields in _BY_REASON.items() if fields.get("hazard") == "technical"]

@@ -117,6 +117,10 @@ ENGLISH_STEPS = StepCatalogue(
             ),
             Step(Role.OPERATOR, "Reckon with alarms that come late until it is mended."),
         ),
+        Play.CLOCK: (
+            Step(Role.TECHNICIAN, "Check the machine's time source (NTP, GNSS) and its battery."),
+            Step(Role.OPERATOR, "Compare the time on the alert with a clock you trust."),
+        ),
         Play.CERTIFICATE: (
             Step(
                 Role.TECHNICIAN,

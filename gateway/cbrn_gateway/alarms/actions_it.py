@@ -135,6 +135,13 @@ ITALIAN_STEPS = StepCatalogue(
             ),
             Step(Role.OPERATOR, "Contare su allarmi in ritardo finché non è risolto."),
         ),
+        Play.CLOCK: (
+            Step(
+                Role.TECHNICIAN,
+                "Controllare la sorgente oraria e la batteria.",
+            ),
+            Step(Role.OPERATOR, "Confrontare l'ora dell'avviso con un orologio affidabile."),
+        ),
         Play.CERTIFICATE: (
             Step(
                 Role.TECHNICIAN,

@@ -116,6 +116,10 @@ NORWEGIAN_STEPS = StepCatalogue(
             ),
             Step(Role.OPERATOR, "Regn med at alarmer kommer sent til det er rettet."),
         ),
+        Play.CLOCK: (
+            Step(Role.TECHNICIAN, "Sjekk maskinens tidskilde (NTP, GNSS) og batteri."),
+            Step(Role.OPERATOR, "Sammenlign tiden i varselet med en klokke du stoler på."),
+        ),
         Play.CERTIFICATE: (
             Step(
                 Role.TECHNICIAN,

@@ -26,6 +26,7 @@ class Play(StrEnum):
     STORE = "store"
     GATEWAY_LATE = "gateway_late"
     CERTIFICATE = "certificate"
+    CLOCK = "clock"
     EXPLAINED = "explained"
 
 

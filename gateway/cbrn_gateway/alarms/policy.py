@@ -116,6 +116,8 @@ class TechnicalPolicy(Table, frozen=True):
     loop_late: Rank
     path_unproven: Rank
     certificate_expires: Rank
+    clock_set: Rank
+    clock_unsynced: Rank
 
 
 class CorroborationPolicy(Table, frozen=True):

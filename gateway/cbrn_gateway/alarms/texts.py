@@ -63,6 +63,8 @@ _FAULTS = frozenset(
         Reason.LOOP_LATE,
         Reason.PATH_UNPROVEN,
         Reason.CERTIFICATE_EXPIRES,
+        Reason.CLOCK_SET,
+        Reason.CLOCK_UNSYNCED,
         Reason.MOVED,
     }
 )

@@ -64,6 +64,13 @@ _WHAT = {
     Reason.PATH_UNPROVEN: (
         "{where}: path to SOC {about} not proven{detail}; it may not hear an alarm."
     ),
+    Reason.CLOCK_SET: (
+        "{where}: the gateway's clock was set{detail}; times told before may be wrong."
+    ),
+    Reason.CLOCK_UNSYNCED: (
+        "{where}: the gateway's clock is not synchronised{detail}; "
+        "times may be wrong, alarms still rise."
+    ),
     Reason.CERTIFICATE_EXPIRES: (
         "{where}: a certificate of the gateway ends soon{detail}; "
         "renew it before the link is refused."
@@ -103,6 +110,8 @@ _BRIEF = {
     Reason.STORE_FAILED: "{where}: the store cannot write; alarms still rise.",
     Reason.LOOP_LATE: "{where}: the gateway was held up; alarms may come late.",
     Reason.PATH_UNPROVEN: "{where}: path to SOC {about} not proven.",
+    Reason.CLOCK_SET: ("{where}: the gateway's clock was set."),
+    Reason.CLOCK_UNSYNCED: ("{where}: the gateway's clock is not synchronised."),
     Reason.CERTIFICATE_EXPIRES: "{where}: a certificate of the gateway ends soon.",
     Reason.MOVED: "{where}: station moved {moved}, readings not trusted.",
 }

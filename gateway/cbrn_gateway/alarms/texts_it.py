@@ -69,6 +69,14 @@ _WHAT = {
         "{where}: percorso verso la sala operativa {about} non provato{detail}; "
         "un allarme può non arrivarvi."
     ),
+    Reason.CLOCK_SET: (
+        "{where}: l'orologio del gateway è stato regolato{detail}; "
+        "gli orari precedenti possono essere errati."
+    ),
+    Reason.CLOCK_UNSYNCED: (
+        "{where}: l'orologio del gateway non è sincronizzato{detail}; "
+        "gli orari possono essere errati, gli allarmi continuano."
+    ),
     Reason.CERTIFICATE_EXPIRES: (
         "{where}: un certificato del gateway scade presto{detail}; "
         "rinnovarlo prima che il collegamento sia rifiutato."
@@ -108,6 +116,8 @@ _BRIEF = {
     Reason.STORE_FAILED: "{where}: l'archivio non scrive; gli allarmi continuano.",
     Reason.LOOP_LATE: "{where}: il gateway è stato trattenuto; allarmi forse in ritardo.",
     Reason.PATH_UNPROVEN: "{where}: percorso verso la sala operativa {about} non provato.",
+    Reason.CLOCK_SET: ("{where}: l'orologio del gateway è stato regolato."),
+    Reason.CLOCK_UNSYNCED: ("{where}: l'orologio del gateway non è sincronizzato."),
     Reason.CERTIFICATE_EXPIRES: "{where}: un certificato del gateway scade presto.",
     Reason.MOVED: "{where}: stazione spostata, {moved}; letture non affidabili.",
 }

@@ -65,6 +65,13 @@ _WHAT = {
         "{where}: veien til vaktsentral {about} er ikke bevist{detail}; "
         "den hører kanskje ikke en alarm."
     ),
+    Reason.CLOCK_SET: (
+        "{where}: klokken i gatewayen ble stilt{detail}; tidligere tidspunkter kan være feil."
+    ),
+    Reason.CLOCK_UNSYNCED: (
+        "{where}: klokken i gatewayen er ikke synkronisert{detail}; "
+        "tider kan være feil, alarmer går fortsatt."
+    ),
     Reason.CERTIFICATE_EXPIRES: (
         "{where}: et sertifikat for gatewayen går snart ut{detail}; "
         "forny det før forbindelsen avvises."
@@ -106,6 +113,8 @@ _BRIEF = {
     Reason.STORE_FAILED: "{where}: lageret kan ikke skrive; alarmer går fortsatt.",
     Reason.LOOP_LATE: "{where}: gatewayen ble holdt opp; alarmer kan komme sent.",
     Reason.PATH_UNPROVEN: "{where}: veien til vaktsentral {about} er ikke bevist.",
+    Reason.CLOCK_SET: ("{where}: klokken i gatewayen ble stilt."),
+    Reason.CLOCK_UNSYNCED: ("{where}: klokken i gatewayen er ikke synkronisert."),
     Reason.CERTIFICATE_EXPIRES: "{where}: et sertifikat for gatewayen går snart ut.",
     Reason.MOVED: "{where}: stasjonen er flyttet {moved}, målingene er ikke til å stole på.",
 }

@@ -11,6 +11,7 @@ from cbrn_core.errors import StorageError
 from cbrn_core.times import US_PER_S
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.buses import Bus, make_buses
+from cbrn_gateway.live.clock_watch import ClockWatch
 from cbrn_gateway.live.control import ControlServer
 from cbrn_gateway.live.external import ExternalReadings
 from cbrn_gateway.live.inbox import Inbox
@@ -55,6 +56,7 @@ class Daemon:
         self._clock = clock
         self._notices = Notices(config.model, config.policy, clock, self.inbox.put_order)
         self._links = Links(config, clock, self._notices)
+        self._clock_watch = ClockWatch(clock, self._notices)
         self._make_stores()
 
     async def run(self) -> None:
@@ -101,6 +103,7 @@ class Daemon:
         live = LiveQueue(config.model, epoch)
         self.outlets = Outlets(config, self._journal, self._writer, live, self._clock)
         self.outlets.on_refusing_journal = self._journal_refuses
+        self.outlets.stamped = self._clock_watch.stamped
         external = ExternalReadings(config.model, self._clock, self.pipeline.drops, self.inbox.put)
         self._links.add_mqtt(self._journal, live, self.operators, external, self.health)
         self._links.add_influx(self._writer)
@@ -126,6 +129,7 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.outlets.journal_alerts())
             tasks.create_task(self._links.run())
+            tasks.create_task(self._clock_watch.run())
             for bus in self.buses:
                 tasks.create_task(bus.supervisor.run())
             tasks.create_task(self._keep_snapshots())

@@ -14,6 +14,8 @@ _WORDS = {
     Reason.LINK_DOWN: "no contact",
     Reason.DELIVERY_REFUSED: "delivery refused",
     Reason.STORE_FAILED: "store refuses",
+    Reason.CLOCK_SET: "clock set",
+    Reason.CLOCK_UNSYNCED: "clock not synchronised",
 }
 _LONGEST_DETAIL = 120
 

@@ -33,7 +33,8 @@ SampleListener = Callable[[Sequence[Reading], Sequence[Estimate]], None]
 class Outlets:
     """Takes every step's output; readings to the writer, alerts to the journal, in order.
 
-    `listeners` hear each alert once it is journalled, `sample_listeners` each step's samples.
+    `listeners` hear each alert once it is journalled, `sample_listeners` each step's samples;
+    `stamped` gives an alarm the times that its message shall show.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Outlets:
         self.sample_listeners: list[SampleListener] = []
         self.wakers: list[Callable[[], None]] = []
         self.on_refusing_journal: Callable[[StorageError], None] = _LOG.error
+        self.stamped: Callable[[Alarm], Alarm] = _as_it_is
         self.last_row = writer.committed_row
         self._config = config
         self._presentation = config.presentation
@@ -127,6 +129,7 @@ class Outlets:
 
         What the journal cannot hold would be tried for ever, and mute all alarms after it.
         """
+        alarm = self.stamped(alarm)
         for version in (alarm, _bare(alarm)):
             try:
                 alert = render_alert(version, self._config.model, self._presentation)
@@ -165,6 +168,10 @@ class Outlets:
     def _wake(self) -> None:
         for wake in self.wakers:
             wake()
+
+
+def _as_it_is(alarm: Alarm) -> Alarm:
+    return alarm
 
 
 def _bare(alarm: Alarm) -> Alarm:

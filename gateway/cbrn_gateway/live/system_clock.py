@@ -6,13 +6,16 @@ import time
 from cbrn_core.clock import Now
 
 _NS_PER_US = 1_000
+_DAY_US = 86_400 * 1_000_000
 
 
 class SystemClock:
     """Steady time runs from the wall time of the start by the monotonic clock.
 
     `floor_us`: where the steady clock starts at the earliest, so that it goes on
-    forwards from what an earlier run has stored, whatever the wall clock says.
+    forwards from what an earlier run has stored, whatever the wall clock says. A wall clock
+    more than a day behind the steady one has booted in the past: until it is set, the
+    steady clock stands in for it.
     """
 
     def __init__(self, floor_us: int = 0) -> None:
@@ -21,9 +24,9 @@ class SystemClock:
 
     def now(self) -> Now:
         """Return both clocks."""
-        return Now(
-            self._offset_us + time.monotonic_ns() // _NS_PER_US, time.time_ns() // _NS_PER_US
-        )
+        steady_us = self._offset_us + time.monotonic_ns() // _NS_PER_US
+        wall_us = time.time_ns() // _NS_PER_US
+        return Now(steady_us, steady_us if wall_us < steady_us - _DAY_US else wall_us)
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the event loop."""
