@@ -251,3 +251,11 @@ def test_a_quiet_day_of_the_square_says_nothing():
     square = fixed(gamma())
     hold(square, 0.13, 2000, background=(0.12, "commissioned"), sigma=0.02)
     assert square.published == []
+
+
+@pytest.mark.parametrize("outage_s", [600, 3600])
+def test_one_count_after_an_outage_is_not_a_rate_of_the_whole_outage(outage_s):
+    square = fixed(counts(period_s=None))
+    hold(square, 1.0, 40, background=(0.6, 0.01, "commissioned"))
+    hold(square, 1.0, 40, start=40 + outage_s, background=(0.6, 0.01, "commissioned"))
+    assert square.published == []

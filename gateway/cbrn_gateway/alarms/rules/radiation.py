@@ -1,7 +1,8 @@
 """Levels of one radiation channel (safety 10): from the first unusual count to TURN BACK."""
 
+from collections import deque
 from math import hypot, inf, isfinite, sqrt
-from statistics import NormalDist
+from statistics import NormalDist, median_low
 from typing import NamedTuple
 
 import msgspec
@@ -22,6 +23,7 @@ from cbrn_gateway.alarms.rules.watched import GAMMA, Facts, Watched, spoken
 SOURCE = "gamma"
 _S_PER_DAY = 86_400.0
 _LEAST_LIVETIME_S = 0.1
+_INTERVALS = 5
 _LONGEST_LIVETIME_S = 600.0
 _QUIET_SIGMAS = 3.0
 _RELATIVE_SIGMAS = 3.0
@@ -65,7 +67,7 @@ class RadiationRule:
         self._limit: tuple[tuple[float, float, float], float] = ((-1.0, 0.0, 0.0), inf)
         self._flight = FlightWatch(self._rules.flight_altitude_m, self._rules.flight_speed_m_s)
         self._last_us: int | None = None
-        self._interval_s = watched.channel.period_s or 1.0
+        self._intervals_s: deque[float] = deque(maxlen=_INTERVALS)
         self._places: set[tuple[float, float]] = set()
 
     def on_radiation(
@@ -120,7 +122,8 @@ class RadiationRule:
             test.recall(remembered)
         self._investigating = memory.investigating
         self._flight.recall(memory.flight)
-        self._last_us, self._interval_s = memory.last_us, memory.interval_s
+        self._last_us = memory.last_us
+        self._intervals_s = deque([memory.interval_s], _INTERVALS)
         self._places = set(memory.places)
 
     def _see(self, estimate: Estimate, normal: float | None, now_us: int) -> None:
@@ -277,8 +280,15 @@ class RadiationRule:
 
     def _note_interval(self, time_us: int) -> None:
         if self._last_us is not None and time_us > self._last_us:
-            self._interval_s = (time_us - self._last_us) / US_PER_S
+            self._intervals_s.append((time_us - self._last_us) / US_PER_S)
         self._last_us = time_us
+
+    @property
+    def _interval_s(self) -> float:
+        """Return the usual interval: one outage is not what a reading was counted in."""
+        if not self._intervals_s:
+            return self._watched.channel.period_s or 1.0
+        return median_low(self._intervals_s)
 
     def _test(self, level: Level) -> LevelTest:
         return LevelTest(level, self._rules.deadband_fraction, self._rules.deadband_sigmas)
