@@ -181,6 +181,7 @@ class Reason(StrEnum):
     PATH_UNPROVEN = "path_unproven"
     CERTIFICATE_EXPIRES = "certificate_expires"
     CLOCK_SET = "clock_set"
+    COVERAGE_LOST = "coverage_lost"
     CLOCK_UNSYNCED = "clock_unsynced"
     MOVED = "moved"
 

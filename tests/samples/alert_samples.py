@@ -202,6 +202,8 @@ _BY_REASON = {
     | {"station": None, "channel": None, "zone": None, "facts": {"about": "soc-1"}},
     Reason.CERTIFICATE_EXPIRES: _FAULT | {"station": None, "channel": None, "zone": None},
     Reason.CLOCK_SET: _FAULT | {"station": None, "channel": None, "zone": None},
+    Reason.COVERAGE_LOST: _FAULT
+    | {"station": None, "channel": None, "agent": "cl2", "facts": {"detail": "st05/cl2: silent"}},
     Reason.CLOCK_UNSYNCED: _FAULT | {"station": None, "channel": None, "zone": None},
     Reason.MOVED: _FAULT | {"kind": AlarmKind.SECURITY, "facts": {"moved_m": 60.0}},
 }

@@ -117,6 +117,13 @@ ENGLISH_STEPS = StepCatalogue(
             ),
             Step(Role.OPERATOR, "Reckon with alarms that come late until it is mended."),
         ),
+        Play.ZONE_BLIND: (
+            Step(
+                Role.OPERATOR,
+                "Watch the zone by other means (patrol, portable detector) until it is mended.",
+            ),
+            Step(Role.TECHNICIAN, "Go to the silent sensors: power, wire, link."),
+        ),
         Play.CLOCK: (
             Step(Role.TECHNICIAN, "Check the machine's time source (NTP, GNSS) and its battery."),
             Step(Role.OPERATOR, "Compare the time on the alert with a clock you trust."),

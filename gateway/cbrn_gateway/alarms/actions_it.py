@@ -131,9 +131,16 @@ ITALIAN_STEPS = StepCatalogue(
         Play.GATEWAY_LATE: (
             Step(
                 Role.TECHNICIAN,
-                "Controllare il carico della macchina e il registro: cosa ha trattenuto il gateway?",
+                "Controllare carico della macchina e registro: cosa ha trattenuto il gateway?",
             ),
             Step(Role.OPERATOR, "Contare su allarmi in ritardo finché non è risolto."),
+        ),
+        Play.ZONE_BLIND: (
+            Step(
+                Role.OPERATOR,
+                "Sorvegliare la zona con pattuglie o rilevatori portatili fino al ripristino.",
+            ),
+            Step(Role.TECHNICIAN, "Andare ai sensori muti: alimentazione, cavo, collegamento."),
         ),
         Play.CLOCK: (
             Step(

@@ -116,6 +116,13 @@ NORWEGIAN_STEPS = StepCatalogue(
             ),
             Step(Role.OPERATOR, "Regn med at alarmer kommer sent til det er rettet."),
         ),
+        Play.ZONE_BLIND: (
+            Step(
+                Role.OPERATOR,
+                "Overvåk sonen på annen måte (patrulje, håndholdt detektor) til det er rettet.",
+            ),
+            Step(Role.TECHNICIAN, "Gå til sensorene som er tause: strøm, ledning, samband."),
+        ),
         Play.CLOCK: (
             Step(Role.TECHNICIAN, "Sjekk maskinens tidskilde (NTP, GNSS) og batteri."),
             Step(Role.OPERATOR, "Sammenlign tiden i varselet med en klokke du stoler på."),

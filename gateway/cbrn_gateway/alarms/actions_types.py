@@ -27,6 +27,7 @@ class Play(StrEnum):
     GATEWAY_LATE = "gateway_late"
     CERTIFICATE = "certificate"
     CLOCK = "clock"
+    ZONE_BLIND = "zone_blind"
     EXPLAINED = "explained"
 
 

@@ -117,6 +117,7 @@ class TechnicalPolicy(Table, frozen=True):
     path_unproven: Rank
     certificate_expires: Rank
     clock_set: Rank
+    coverage_lost: Rank
     clock_unsynced: Rank
 
 

@@ -28,7 +28,9 @@ from cbrn_core.site_model import SiteModel
 from cbrn_core.times import US_PER_S
 from cbrn_core.units import Unit, UnitError, convert
 from cbrn_gateway.alarms.corroboration import Corroborator, WindBook
+from cbrn_gateway.alarms.coverage import ZoneCoverage, coverage, fitted_channels
 from cbrn_gateway.alarms.policy import Policy, priority
+from cbrn_gateway.alarms.rules.blind_zones import BlindZones
 from cbrn_gateway.alarms.rules.cases import CaseBook
 from cbrn_gateway.alarms.rules.chemical import ChemicalMemory, ChemicalRule
 from cbrn_gateway.alarms.rules.chemical_levels import InactiveLevel
@@ -45,6 +47,7 @@ _WIND = frozenset({Quantity.WIND_SPEED, Quantity.WIND_DIRECTION})
 _RADIATION = frozenset(
     {Quantity.GAMMA_COUNT_RATE, Quantity.GAMMA_DOSE_RATE, Quantity.NEUTRON_COUNT_RATE}
 )
+_COVERED = frozenset({Hazard.CHEMICAL, Hazard.RADIOLOGICAL, Hazard.BIOLOGICAL})
 _INSTRUMENT_REASONS = frozenset({Reason.INSTRUMENT_ALARM, Reason.CLASS_DETECTION})
 _PURPOSE_MARK_IGNORED = "purpose_mark_ignored"
 
@@ -82,13 +85,16 @@ class RuleBook:
         }
         self._deadlines: list[tuple[int, ChannelKey]] = []
         self._lone: list[ChannelKey] = []
+        self._fitted = fitted_channels((r.watched for r in self._rules.values()), _COVERED)
+        self._blind_zones = BlindZones(model, policy, self._fitted)
         self._ignored_marks = 0
         self._service_said = model.site.in_service
 
     @property
     def needs_tick(self) -> bool:
         """Return whether the next full second may change anything."""
-        return not (self._service_said and self._cases.is_empty)
+        idle = self._service_said and self._cases.is_empty
+        return not idle or self._blind_zones.has_told
 
     def on_reading(self, reading: Reading, channel: Channel, now_us: int) -> list[Condition]:
         """Judge what the instrument itself says: alarms at once and un-fused, faults, marks.
@@ -180,6 +186,7 @@ class RuleBook:
     def on_tick(self, now_us: int) -> list[Condition]:
         """Let the stations speak to one another; to be called on every full second needed."""
         answer = self._cases.tick(self._wind.mean(now_us), now_us)
+        answer += self._blind_zones.look(self._cases.blind(), now_us)
         if not self._service_said:
             self._service_said = True
             answer.append(self._not_in_service(now_us))
@@ -237,6 +244,9 @@ class RuleBook:
         """
         for alarm in alarms:
             condition = alarm.condition
+            if condition.reason is Reason.COVERAGE_LOST and condition.active:
+                self._blind_zones.adopt(condition)
+                continue
             rules = self._rules.get((condition.station or "", condition.channel or ""))
             if rules is None or not condition.active or alarm.state is AlarmState.NORMAL:
                 continue
@@ -282,6 +292,15 @@ class RuleBook:
         """Say that a channel's readings can be judged again."""
         rules = self._rules.get(key)
         return [] if rules is None else rules.technical.on_mended(now_us)
+
+    def coverage(self) -> list[ZoneCoverage]:
+        """Return what each zone can detect now, of all that the site is fitted for."""
+        unseen = {
+            rules.watched.channel.key: "no reading yet"
+            for rules in self._rules.values()
+            if rules.watched.last_seen_us is None
+        }
+        return coverage(self._model, self._fitted, unseen | self._cases.blind())
 
     def inactive_levels(self) -> list[InactiveLevel]:
         """Return every level that a channel is too coarse to judge, in order of channels."""

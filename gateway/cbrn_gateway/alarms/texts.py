@@ -64,6 +64,7 @@ _FAULTS = frozenset(
         Reason.PATH_UNPROVEN,
         Reason.CERTIFICATE_EXPIRES,
         Reason.CLOCK_SET,
+        Reason.COVERAGE_LOST,
         Reason.CLOCK_UNSYNCED,
         Reason.MOVED,
     }

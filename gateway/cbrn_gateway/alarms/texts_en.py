@@ -64,6 +64,7 @@ _WHAT = {
     Reason.PATH_UNPROVEN: (
         "{where}: path to SOC {about} not proven{detail}; it may not hear an alarm."
     ),
+    Reason.COVERAGE_LOST: "{where} cannot detect {agent} now{detail}.",
     Reason.CLOCK_SET: (
         "{where}: the gateway's clock was set{detail}; times told before may be wrong."
     ),
@@ -110,6 +111,7 @@ _BRIEF = {
     Reason.STORE_FAILED: "{where}: the store cannot write; alarms still rise.",
     Reason.LOOP_LATE: "{where}: the gateway was held up; alarms may come late.",
     Reason.PATH_UNPROVEN: "{where}: path to SOC {about} not proven.",
+    Reason.COVERAGE_LOST: "{where} cannot detect {agent} now.",
     Reason.CLOCK_SET: ("{where}: the gateway's clock was set."),
     Reason.CLOCK_UNSYNCED: ("{where}: the gateway's clock is not synchronised."),
     Reason.CERTIFICATE_EXPIRES: "{where}: a certificate of the gateway ends soon.",

@@ -69,6 +69,7 @@ _WHAT = {
         "{where}: percorso verso la sala operativa {about} non provato{detail}; "
         "un allarme può non arrivarvi."
     ),
+    Reason.COVERAGE_LOST: "{where}: {agent} ora non rilevabile{detail}.",
     Reason.CLOCK_SET: (
         "{where}: l'orologio del gateway è stato regolato{detail}; "
         "gli orari precedenti possono essere errati."
@@ -116,6 +117,7 @@ _BRIEF = {
     Reason.STORE_FAILED: "{where}: l'archivio non scrive; gli allarmi continuano.",
     Reason.LOOP_LATE: "{where}: il gateway è stato trattenuto; allarmi forse in ritardo.",
     Reason.PATH_UNPROVEN: "{where}: percorso verso la sala operativa {about} non provato.",
+    Reason.COVERAGE_LOST: "{where}: {agent} ora non rilevabile.",
     Reason.CLOCK_SET: ("{where}: l'orologio del gateway è stato regolato."),
     Reason.CLOCK_UNSYNCED: ("{where}: l'orologio del gateway non è sincronizzato."),
     Reason.CERTIFICATE_EXPIRES: "{where}: un certificato del gateway scade presto.",

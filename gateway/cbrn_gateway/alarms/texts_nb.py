@@ -65,6 +65,7 @@ _WHAT = {
         "{where}: veien til vaktsentral {about} er ikke bevist{detail}; "
         "den hører kanskje ikke en alarm."
     ),
+    Reason.COVERAGE_LOST: "{where} kan ikke oppdage {agent} nå{detail}.",
     Reason.CLOCK_SET: (
         "{where}: klokken i gatewayen ble stilt{detail}; tidligere tidspunkter kan være feil."
     ),
@@ -113,6 +114,7 @@ _BRIEF = {
     Reason.STORE_FAILED: "{where}: lageret kan ikke skrive; alarmer går fortsatt.",
     Reason.LOOP_LATE: "{where}: gatewayen ble holdt opp; alarmer kan komme sent.",
     Reason.PATH_UNPROVEN: "{where}: veien til vaktsentral {about} er ikke bevist.",
+    Reason.COVERAGE_LOST: "{where} kan ikke oppdage {agent} nå.",
     Reason.CLOCK_SET: ("{where}: klokken i gatewayen ble stilt."),
     Reason.CLOCK_UNSYNCED: ("{where}: klokken i gatewayen er ikke synkronisert."),
     Reason.CERTIFICATE_EXPIRES: "{where}: et sertifikat for gatewayen går snart ut.",

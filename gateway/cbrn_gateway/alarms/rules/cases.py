@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from cbrn_core.alarm import AlarmKey, AlarmKind, Condition, Evidence, Priority
+from cbrn_core.alarm import AlarmKey, AlarmKind, Condition, Evidence, Priority, Reason
+from cbrn_core.channel import ChannelKey
 from cbrn_core.quantities import Hazard
 from cbrn_core.times import seconds_to_us
 from cbrn_gateway.alarms.corroboration import (
@@ -25,6 +26,13 @@ from cbrn_gateway.alarms.rules.watched import Watched
 _ORDER = ("level", "gamma", "instrument")
 _HAZARDS = frozenset({Hazard.CHEMICAL, Hazard.BIOLOGICAL, Hazard.RADIOLOGICAL})
 _LISTED_EVIDENCE = 12
+_BLIND = {
+    Reason.STALE.value: "silent",
+    Reason.INSTRUMENT_FAULT.value: "instrument fault",
+    Reason.INSTRUMENT_INHIBITED.value: "inhibited",
+    Reason.STUCK.value: "value does not move",
+}
+"""Technical alarms of a channel that does not watch while they stand."""
 
 
 class _Place(NamedTuple):
@@ -167,6 +175,16 @@ class CaseBook:
     def has_any(self, watched: Watched) -> bool:
         """Return whether a channel has a case, open or closing."""
         return watched.place_name in self._by_channel
+
+    def blind(self) -> dict[ChannelKey, str]:
+        """Return the channels that do not watch, by their open technical cases, and why."""
+        return {
+            case.watched.channel.key: _BLIND[case.place.key.agent]
+            for case in self._cases.values()
+            if case.place.key.kind is AlarmKind.TECHNICAL
+            and case.is_active
+            and case.place.key.agent in _BLIND
+        }
 
     def has(self, condition: Condition) -> bool:
         """Return whether there is a case of a condition's alarm, open or closing."""
