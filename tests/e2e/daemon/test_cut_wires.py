@@ -1,0 +1,127 @@
+"""The wires to broker and database are cut without a word, again and again, under load."""
+
+import re
+import time
+
+import msgspec
+import pytest
+from e2e.evidence import (
+    Sample,
+    alerts,
+    journalled,
+    points,
+    quarantined,
+    spooled,
+    stored,
+    version_of,
+    wait_until,
+)
+from e2e.frozen_wire import FrozenWire
+from e2e.gateway_process import Daemon, Square, head, influx_table, mqtt_table
+from e2e.servers import Influx, Mosquitto, subscriber
+from samples.cycles import NIGHT
+from samples.site_samples import instruments
+
+pytestmark = [
+    pytest.mark.needs_mosquitto,
+    pytest.mark.needs_influxd,
+    pytest.mark.timeout(0 if NIGHT else 500),
+]
+
+ROUNDS = 20 if NIGHT else 5
+CUT_S = 60.0 if NIGHT else 26.0
+"""Longer than the keep-alive takes to find out."""
+_PORT = re.compile(r"(127\.0\.0\.1|localhost):(\d+)")
+
+
+class Evidence(msgspec.Struct):
+    """What the cuts left behind."""
+
+    log: list[dict]
+    heard: list[dict]
+    journal: list[dict]
+    taken: list[Sample]
+    points: list[Sample]
+    quarantine: list[tuple[bytes, str]]
+    during_cuts: int
+
+
+def behind(table: str) -> tuple[str, FrozenWire]:
+    """Return the table with a wire that can be cut in front of its server."""
+    found = _PORT.search(table)
+    assert found is not None
+    wire = FrozenWire(int(found[2]))
+    return table.replace(found[0], f"{found[1]}:{wire.port}", 1), wire
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory) -> Evidence:
+    folder = tmp_path_factory.mktemp("cuts")
+    broker, influx = Mosquitto(folder / "mosquitto"), Influx(folder / "influx")
+    broker.start()
+    influx.start()
+    square = Square(folder / "square")
+    mqtt, to_broker = behind(mqtt_table(broker, folder))
+    database, to_influx = behind(influx_table(influx, folder))
+    site = head(folder / "gateway") + mqtt + database + instruments(square.endpoints)
+    daemon = Daemon(folder / "gateway", site)
+    during_cuts = 0
+    try:
+        with subscriber(broker, "cbrn/#", options=("-c", "-x", "7200")) as soc:
+            daemon.start()
+            for turn in range(ROUNDS):
+                wires = ((to_broker,), (to_influx,), (to_broker, to_influx))[turn % 3]
+                known = len(journalled(daemon.data_dir))
+                for wire in wires:
+                    wire.cut()
+                time.sleep(CUT_S)
+                during_cuts += len(journalled(daemon.data_dir)) - known
+                for wire in wires:
+                    wire.mend()
+                wait_until(lambda: heard_whole_journal(soc, daemon), "the journal is told")
+            square.stop()
+            wait_until(lambda: not spooled(daemon.data_dir), "all is delivered")
+            daemon.terminate()
+            log, heard = alerts(soc, "/log/"), alerts(soc)
+        return Evidence(
+            log,
+            heard,
+            journalled(daemon.data_dir),
+            stored(daemon.data_dir),
+            points(influx),
+            quarantined(daemon.data_dir),
+            during_cuts,
+        )
+    finally:
+        square.stop()
+        daemon.kill()
+        for wire in (to_broker, to_influx):
+            wire.close()
+        influx.stop()
+        broker.stop()
+
+
+def heard_whole_journal(soc, daemon: Daemon) -> bool:
+    told = {version_of(alert) for alert in alerts(soc, "/log/")}
+    return {version_of(alert) for alert in journalled(daemon.data_dir)} <= told
+
+
+def test_alarms_rose_while_a_wire_was_cut(evidence):
+    assert evidence.during_cuts > 0
+
+
+def test_every_journalled_alert_arrived(evidence):
+    assert {version_of(a) for a in evidence.journal} == {version_of(a) for a in evidence.log}
+    newest = {alert["id"]: version_of(alert)[1] for alert in evidence.journal}
+    shown: dict[str, int] = {}
+    for alert in evidence.heard:
+        alarm_id, version = version_of(alert)
+        shown[alarm_id] = max(version, shown.get(alarm_id, 0))
+    assert shown == newest
+
+
+def test_no_reading_was_lost_and_none_doubled(evidence):
+    assert len(evidence.taken) == len(set(evidence.taken))
+    assert len(evidence.points) == len(set(evidence.points))
+    assert set(evidence.points) == set(evidence.taken)
+    assert evidence.quarantine == []
