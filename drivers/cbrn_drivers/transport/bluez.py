@@ -64,10 +64,9 @@ class Radio:
         self._unpowered = asyncio.Event()
         self._cycling = False
         bus.add_message_handler(self._heard)
-        self._watching = [
-            asyncio.create_task(self._await_bus_end()),
-            asyncio.create_task(self._ask_on()),
-        ]
+        # dbus-fast's own future ends with a task that awaits it: this one is never cancelled
+        self._ending = asyncio.create_task(self._await_bus_end())
+        self._asking = asyncio.create_task(self._ask_on())
 
     def raise_if_lost(self) -> None:
         """Raise Disconnected where the adapter, bluetoothd or the bus has gone."""
@@ -98,11 +97,12 @@ class Radio:
 
     async def close(self) -> None:
         """Let go of the bus; never raises."""
+        self._lost = self._lost or "closed"
         self._bus.remove_message_handler(self._heard)
-        for task in self._watching:
-            task.cancel()
-        await asyncio.gather(*self._watching, return_exceptions=True)
-        await _hang_up(self._bus)
+        self._asking.cancel()
+        await asyncio.gather(self._asking, return_exceptions=True)
+        self._bus.disconnect()
+        await asyncio.wait({self._ending}, timeout=ANSWER_S)
 
     async def _set_powered(self, *, on: bool) -> None:
         body = [*_POWERED, Variant("b", on)]
@@ -110,7 +110,7 @@ class Radio:
 
     async def _await_bus_end(self) -> None:
         with suppress(*BUS_ERRORS):
-            await _end_of(self._bus)
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
         self._lose("the D-Bus system bus has gone")
 
     async def _ask_on(self) -> None:
@@ -166,7 +166,7 @@ async def open_radio(adapter: str, clock: Clock, on_lost: Callable[[], None]) ->
         raise ConnectFailed(f"the D-Bus system bus has gone: {error}") from error
     finally:
         if not opened:
-            await _hang_up(bus)
+            bus.disconnect()
     return radio
 
 
@@ -193,18 +193,6 @@ def _no_bus(error: Exception) -> str:
         f"no D-Bus system bus ({error}): install and start dbus and bluez; "
         "in a container mount /run/dbus"
     )
-
-
-async def _end_of(bus: MessageBus) -> None:
-    """Wait until the connection has ended; raises one of BUS_ERRORS where that was no wish."""
-    await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
-
-
-async def _hang_up(bus: MessageBus) -> None:
-    bus.disconnect()
-    with suppress(TimeoutError, *BUS_ERRORS):
-        async with asyncio.timeout(ANSWER_S):
-            await _end_of(bus)
 
 
 async def _ask(bus: MessageBus, path: str, method: str, signature: str, body: list[Any]) -> Message:
