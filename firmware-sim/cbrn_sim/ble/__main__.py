@@ -46,14 +46,15 @@ async def obey(fake: FakeBlueZ, order: Order) -> None:
         case Verb.REMOVE:
             fake.remove(order.address)
         case Verb.SEND:
-            await fake.send(order.address, bytes.fromhex(order.octets))
+            fake.send(order.address, bytes.fromhex(order.octets))
         case Verb.POWER:
             fake.power(on=order.on)
         case Verb.RAMP:
             for bpm in range(order.first_bpm, order.first_bpm + order.count):
                 for address in fake.notifying():
                     fake.straps[address].bpm = bpm
-                    await fake.send(address, None)
+                    fake.send(address, None)
+                await fake.settled()
         case Verb.TELL:
             return
 

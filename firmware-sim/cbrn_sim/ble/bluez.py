@@ -15,6 +15,7 @@ from dbus_fast import BusType, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
 from cbrn_sim.ble.object_tree import PROPERTIES, UNKNOWN_METHOD, ObjectTree
+from cbrn_sim.ble.paced_bus import PacedBus
 from cbrn_sim.ble.strap import MEASUREMENT, Characteristic, Service, Strap
 
 NAME = "org.bluez"
@@ -39,8 +40,8 @@ class FakeBlueZ:
         self.straps: dict[str, Strap] = {}
         self.calls: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
-        self._bus = bus
-        self._tree = ObjectTree(bus)
+        self._bus = PacedBus(bus)
+        self._tree = ObjectTree(self._bus)
         self._scanning: set[str] = set()
         self._linked: set[str] = set()
         self._connecting: dict[str, Message] = {}
@@ -70,21 +71,12 @@ class FakeBlueZ:
         return fake
 
     async def run(self) -> None:
-        """Advertise and notify until cancelled."""
-        loop = asyncio.get_running_loop()
-        advertise_s = loop.time()
-        while True:
-            now_s = loop.time()
-            if now_s >= advertise_s:
-                advertise_s = now_s + ADVERTISE_EVERY_S
-                await self._advertise()
-            for address in sorted(self._linked):
-                if self.straps[address].period_s and now_s >= self._due_s.get(address, now_s):
-                    self._due_s[address] = now_s + self.straps[address].period_s
-                    await self.send(address, None)
-            await asyncio.sleep(TICK_S)
+        """Advertise, notify and send until cancelled; raises what ends the connection."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._bus.send())
+            tasks.create_task(self._live())
 
-    async def send(self, address: str, octets: bytes | None) -> bool:
+    def send(self, address: str, octets: bytes | None) -> bool:
         """Notify octets, or the strap's own measurement; return whether anybody listens."""
         strap = self.straps[address]
         path = self._path_of(address, MEASUREMENT)
@@ -93,8 +85,11 @@ class FakeBlueZ:
         value = strap.measurement() if octets is None else octets
         self._tree.change(path, CHARACTERISTIC, {"Value": Variant("ay", value)})
         self.sent[address] += 1
-        await self._tree.keep_pace()
         return True
+
+    async def settled(self) -> None:
+        """Wait until the bus has taken everything."""
+        await self._bus.emptied()
 
     def drop(self, address: str) -> None:
         """Lose the link, as when somebody walks away."""
@@ -135,9 +130,16 @@ class FakeBlueZ:
         """Return whether the adapter is on."""
         return bool(self._tree.value(ADAPTER_PATH, ADAPTER, "Powered"))
 
-    def _asked(self, asked: Message) -> Message | bool | None:
+    def _asked(self, asked: Message) -> bool:
+        """Take a question; its reply follows the signals that it causes."""
         if asked.message_type is not MessageType.METHOD_CALL:
-            return None
+            return False
+        reply = self._reply(asked)
+        if reply is not None:
+            self._bus.put(reply)
+        return True
+
+    def _reply(self, asked: Message) -> Message | None:
         method = f"{asked.interface}.{asked.member}"
         self.calls[str(asked.member)] += 1
         reply = self._tree.answer(asked)
@@ -147,9 +149,23 @@ class FakeBlueZ:
             return Message.new_error(asked, UNKNOWN_METHOD, method)
         if not self.is_powered and method != f"{PROPERTIES}.Set":
             return Message.new_error(asked, NOT_READY, "Resource Not Ready")
-        return self._methods[method](asked) or True
+        return self._methods[method](asked)
 
-    async def _advertise(self) -> None:
+    async def _live(self) -> None:
+        loop = asyncio.get_running_loop()
+        advertise_s = loop.time()
+        while True:
+            now_s = loop.time()
+            if now_s >= advertise_s:
+                advertise_s = now_s + ADVERTISE_EVERY_S
+                self._advertise()
+            for address in sorted(self._linked):
+                if self.straps[address].period_s and now_s >= self._due_s.get(address, now_s):
+                    self._due_s[address] = now_s + self.straps[address].period_s
+                    self.send(address, None)
+            await asyncio.sleep(TICK_S)
+
+    def _advertise(self) -> None:
         if not self._scanning or not self.is_powered:
             return
         for strap in list(self.straps.values()):
@@ -161,7 +177,6 @@ class FakeBlueZ:
                 self._tree.change(path, DEVICE, {"RSSI": Variant("n", strap.rssi_dbm)})
             else:
                 self._tree.add(path, {DEVICE: _device_facts(strap)})
-            await self._tree.keep_pace()
 
     def _start_discovery(self, asked: Message) -> Message:
         self._scanning.add(str(asked.sender))
@@ -231,7 +246,7 @@ class FakeBlueZ:
     def _unlink(self, address: str) -> None:
         asked = self._connecting.pop(address, None)
         if asked is not None:
-            self._bus.send(Message.new_error(asked, FAILED, "br-connection-canceled"))
+            self._bus.put(Message.new_error(asked, FAILED, "br-connection-canceled"))
         if address not in self._linked:
             return
         self._linked.discard(address)

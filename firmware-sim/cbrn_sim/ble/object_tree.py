@@ -1,19 +1,18 @@
 """D-Bus objects with properties, served as org.freedesktop.DBus.ObjectManager asks.
 
-Source: D-Bus specification, standard interfaces. Signals that outrun dbus-daemon break
-dbus-fast's connection, so after some of them the bus is asked something and waited for.
+Source: D-Bus specification, standard interfaces.
 """
 
 from typing import Any
 
 from dbus_fast import Message, MessageType, Variant
-from dbus_fast.aio import MessageBus
+
+from cbrn_sim.ble.paced_bus import PacedBus
 
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 UNKNOWN_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
 UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"
-_SIGNALS_AT_ONCE = 10
 
 Properties = dict[str, Variant]
 
@@ -21,10 +20,9 @@ Properties = dict[str, Variant]
 class ObjectTree:
     """Every object of one service; emits what it is told of them."""
 
-    def __init__(self, bus: MessageBus) -> None:
+    def __init__(self, bus: PacedBus) -> None:
         self._bus = bus
         self._objects: dict[str, dict[str, Properties]] = {}
-        self._since_wait = 0
 
     def has(self, path: str) -> bool:
         """Return whether there is such an object."""
@@ -70,22 +68,7 @@ class ObjectTree:
             return Message.new_method_return(asked, "v", [self._objects[path][interface][name]])
         return None
 
-    async def keep_pace(self) -> None:
-        """Wait for the bus where many signals have gone out; call it between signals."""
-        if self._since_wait < _SIGNALS_AT_ONCE:
-            return
-        self._since_wait = 0
-        await self._bus.call(
-            Message(
-                destination="org.freedesktop.DBus",
-                path="/org/freedesktop/DBus",
-                interface="org.freedesktop.DBus",
-                member="GetId",
-            )
-        )
-
     def _emit(self, path: str, interface: str, member: str, signature: str, body: Any) -> None:  # noqa: ANN401
-        self._since_wait += 1
         signal = Message(
             message_type=MessageType.SIGNAL,
             path=path,
@@ -94,4 +77,4 @@ class ObjectTree:
             signature=signature,
             body=body,
         )
-        self._bus.send(signal)
+        self._bus.put(signal)
