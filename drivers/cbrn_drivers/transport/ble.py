@@ -12,7 +12,6 @@ import logging
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
-from enum import StrEnum
 
 from bleak import BleakClient, BleakScanner
 from bleak.backends.bluezdbus.version import BlueZFeatures
@@ -28,9 +27,9 @@ from bleak.exc import (
 from cbrn_core.clock import Clock
 from cbrn_core.errors import ConnectFailed, Disconnected, ReadTimeout
 from cbrn_core.times import US_PER_S, seconds_to_us
-from cbrn_drivers.transport.ble_peripheral import Heard, Notified, Peripheral, Polled
+from cbrn_drivers.transport.ble_peripheral import End, Heard, Notified, Peripheral, Polled
 from cbrn_drivers.transport.ble_slots import Rung, Slots
-from cbrn_drivers.transport.bluez import BUS_ERRORS, Radio, open_radio
+from cbrn_drivers.transport.bluez import BUS_ERRORS, Radio, is_paired, open_radio
 from cbrn_drivers.transport.bounded import bounded
 
 _LOG = logging.getLogger(__name__)
@@ -47,18 +46,6 @@ CYCLE_AGAIN_S = 900.0
 MOST_WAITING = 10_000
 _NO_RSSI_DBM = -127
 _ERRORS = (BleakError, *BUS_ERRORS)
-
-
-class End(StrEnum):
-    """Why a link ended; also the name under which it is counted."""
-
-    LOST = "link_lost"
-    SILENT = "link_silent"
-    YIELDED = "link_yielded"
-    NO_ANSWER = "connect_timeout"
-    REFUSED = "connect_refused"
-    NOT_THERE = "connect_not_there"
-    UNSUITABLE = "characteristic_missing"
 
 
 class _Link:
@@ -205,7 +192,7 @@ class BleAdapter:
         if not self._slots.is_looking:
             await self._stop_scan()
         elif self._scanner is None or now_us >= self._scan_until_us:
-            await self._scan_anew()
+            await self._scan_on()
         now_us = self._now_us()
         next_us = now_us + seconds_to_us(SCAN_WINDOW_S)
         self._look_us = min(next_us, self._slots.next_us(now_us) or next_us)
@@ -304,7 +291,7 @@ class BleAdapter:
 
     async def _forget(self, link: _Link) -> None:
         """Have BlueZ drop what it remembers of a peripheral; a pairing is a person's work."""
-        if _is_paired(link.device):
+        if is_paired(link.device.details):
             self._counts["kept_paired"] += 1
             return
         self._counts["forgotten"] += 1
@@ -322,6 +309,15 @@ class BleAdapter:
             await bounded(scanner.start(), ANSWER_S)
         except (ReadTimeout, *_ERRORS) as error:
             raise ConnectFailed(f"{self._adapter} cannot scan: {error}") from error
+
+    async def _scan_on(self) -> None:
+        """Scan anew; links that work outlive a scan that does not."""
+        try:
+            await self._scan_anew()
+        except ConnectFailed:
+            if not self.links:
+                raise
+            self._counts["scan_failed"] += 1
 
     async def _stop_scan(self) -> None:
         scanner, self._scanner = self._scanner, None
@@ -400,9 +396,3 @@ def _end_of(link: _Link) -> End:
     if not isinstance(error, (*_ERRORS, AssertionError)):
         _LOG.error("a link ended in an unexpected way", exc_info=error)
     return End.REFUSED
-
-
-def _is_paired(device: BLEDevice) -> bool:
-    details = device.details
-    props = details.get("props") if isinstance(details, dict) else None
-    return isinstance(props, dict) and bool(props.get("Paired"))

@@ -1,5 +1,6 @@
 """Words between a Bluetooth transport and its drivers; imports no Bluetooth library."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -55,6 +56,18 @@ class Peripheral(msgspec.Struct, frozen=True, kw_only=True):
     silence_s: float = 15.0
     polled: str | None = None
     poll_s: float = 300.0
+
+
+class End(StrEnum):
+    """Why a link ended; also the name under which it is counted."""
+
+    LOST = "link_lost"
+    SILENT = "link_silent"
+    YIELDED = "link_yielded"
+    NO_ANSWER = "connect_timeout"
+    REFUSED = "connect_refused"
+    NOT_THERE = "connect_not_there"
+    UNSUITABLE = "characteristic_missing"
 
 
 class Notified(msgspec.Struct, frozen=True, gc=False):

@@ -170,6 +170,12 @@ async def open_radio(adapter: str, clock: Clock, on_lost: Callable[[], None]) ->
     return radio
 
 
+def is_paired(details: object) -> bool:
+    """Return whether a device object, as bleak hands it on, is one that a person has paired."""
+    props = details.get("props") if isinstance(details, dict) else None
+    return isinstance(props, dict) and bool(props.get("Paired"))
+
+
 async def _join_bus() -> MessageBus:
     try:
         bus = MessageBus(bus_type=BusType.SYSTEM)

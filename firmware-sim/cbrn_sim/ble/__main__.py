@@ -49,14 +49,21 @@ async def obey(fake: FakeBlueZ, order: Order) -> None:
             fake.send(order.address, bytes.fromhex(order.octets))
         case Verb.POWER:
             fake.power(on=order.on)
+        case Verb.JAM:
+            fake.is_jammed = order.on
         case Verb.RAMP:
-            for bpm in range(order.first_bpm, order.first_bpm + order.count):
-                for address in fake.notifying():
-                    fake.straps[address].bpm = bpm
-                    fake.send(address, None)
-                await fake.settled()
+            await count_up(fake, order.first_bpm, order.count)
         case Verb.TELL:
             return
+
+
+async def count_up(fake: FakeBlueZ, first_bpm: int, count: int) -> None:
+    """Let all that are listened to notify one rate after the other."""
+    for bpm in range(first_bpm, first_bpm + count):
+        for address in fake.notifying():
+            fake.straps[address].bpm = bpm
+            fake.send(address, None)
+        await fake.settled()
 
 
 def answer(fake: FakeBlueZ) -> Answer:

@@ -27,6 +27,7 @@ SERVICE = "org.bluez.GattService1"
 CHARACTERISTIC = "org.bluez.GattCharacteristic1"
 NOT_READY = "org.bluez.Error.NotReady"
 FAILED = "org.bluez.Error.Failed"
+IN_PROGRESS = "org.bluez.Error.InProgress"
 DOES_NOT_EXIST = "org.bluez.Error.DoesNotExist"
 ADVERTISE_EVERY_S = 0.5
 TICK_S = 0.02
@@ -40,6 +41,7 @@ class FakeBlueZ:
         self.straps: dict[str, Strap] = {}
         self.calls: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
+        self.is_jammed = False
         self._bus = PacedBus(bus)
         self._tree = ObjectTree(self._bus)
         self._scanning: set[str] = set()
@@ -179,6 +181,8 @@ class FakeBlueZ:
                 self._tree.add(path, {DEVICE: _device_facts(strap)})
 
     def _start_discovery(self, asked: Message) -> Message:
+        if self.is_jammed:
+            return Message.new_error(asked, IN_PROGRESS, "Operation already in progress")
         self._scanning.add(str(asked.sender))
         return Message.new_method_return(asked)
 

@@ -16,6 +16,7 @@ class Verb(StrEnum):
     SEND = "send"
     RAMP = "ramp"
     POWER = "power"
+    JAM = "jam"
     TELL = "tell"
 
 
@@ -28,7 +29,7 @@ class Order(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         octets: SEND: hex of what it notifies, however malformed.
         first_bpm, count: RAMP: every linked strap notifies first_bpm, first_bpm + 1 and so
             on, `count` times, as fast as the bus takes it.
-        on: POWER.
+        on: POWER; JAM: scanning fails.
     """
 
     verb: Verb

@@ -92,6 +92,10 @@ class BlueZProcess:
         """Switch the adapter."""
         return await self._order(Order(verb=Verb.POWER, on=on))
 
+    async def jam(self, *, on: bool) -> Answer:
+        """Let every new scan fail, as some releases of BlueZ do after a stuck one."""
+        return await self._order(Order(verb=Verb.JAM, on=on))
+
     async def tell(self) -> Answer:
         """Return how things stand."""
         return await self._order(Order(verb=Verb.TELL))

@@ -1,6 +1,5 @@
 """Heart-rate wearables over the real bleak against a simulated BlueZ: what goes wrong, mends."""
 
-import asyncio
 import signal
 
 import pytest
@@ -142,7 +141,7 @@ async def test_services_that_are_found_slowly_are_waited_for(bluez):
 
 
 @pytest.mark.asyncio
-async def test_one_dead_strap_of_three_leaves_the_others_undisturbed(bluez, hasty):
+async def test_one_dead_strap_of_three_leaves_the_others_undisturbed(bluez):
     await bluez.put(strap(1, refuse="br-connection-page-timeout"), strap(2), strap(3))
     async with Air(bluez, wearable(1, priority=1), wearable(2), wearable(3)) as air:
         await air.more(2, 3)
@@ -189,7 +188,7 @@ async def test_a_strap_that_stays_linked_and_silent_is_connected_anew(bluez):
 @pytest.mark.asyncio
 async def test_malformed_values_are_counted_and_count_as_silence(bluez):
     await bluez.put(strap(1, period_s=0.0))
-    async with Air(bluez, wearable(1, silence_s=2)) as air:
+    async with Air(bluez, wearable(1, silence_s=3)) as air:
         await air.bluez_until(lambda answer: answer.notifying, "a listener")
         for octets in (b"", b"\x01\x50", b"\x08\x50\x01", b"\x00" * 400):
             await bluez.send(address(1), octets)
@@ -286,6 +285,32 @@ async def test_a_scan_ends_when_all_are_linked_and_begins_when_one_is_lost(bluez
 
 
 @pytest.mark.asyncio
+async def test_a_scan_that_fails_costs_no_link_that_works(bluez, monkeypatch):
+    monkeypatch.setattr(ble, "SCAN_WINDOW_S", 0.5)
+    await bluez.put(strap(1))
+    async with Air(bluez, wearable(1), wearable(2)) as air:
+        await air.more(1)
+        await bluez.jam(on=True)
+        await air.until(lambda: air.counters.get("scan_failed", 0) >= 2, "failing scans")
+        await air.more(1)
+        await bluez.jam(on=False)
+        await bluez.put(strap(2))
+        await air.more(1, 2)
+        assert air.counters["connects"] == 2
+        assert air.bus.supervisor.restarts == 0
+
+
+@pytest.mark.asyncio
+async def test_where_no_link_works_a_scan_that_fails_is_told(bluez):
+    await bluez.jam(on=True)
+    async with Air(bluez, wearable(1)) as air:
+        await air.until(lambda: "cannot scan" in air.error, "the failing scan")
+        await bluez.jam(on=False)
+        await bluez.put(strap(1))
+        await air.more(1)
+
+
+@pytest.mark.asyncio
 async def test_leaving_ends_every_link(bluez):
     await bluez.put(strap(1), strap(2))
     async with Air(bluez, wearable(1), wearable(2)) as air:
@@ -324,4 +349,3 @@ async def test_a_burst_of_one_strap_arrives_whole_and_in_order(bluez):
         await bluez.ramp(30, 250)
         await air.until(lambda: len(air.readings(1)) == 250, "the burst")
         assert [r.value for r in air.readings(1)] == [float(30 + k) for k in range(250)]
-        await asyncio.sleep(0)
