@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 ROOTS   = gateway drivers fusion firmware-sim
-DEBIAN_TEST_PACKAGES = mosquitto mosquitto-clients influxdb nginx-light openssl gcc libc6-dev libmodbus-dev
+DEBIAN_TEST_PACKAGES = mosquitto mosquitto-clients influxdb nginx-light openssl gcc libc6-dev libmodbus-dev dbus bluez
 
 .PHONY: help setup demo test check unit property sim e2e night bench system schemas clean
 help:            ## show the targets

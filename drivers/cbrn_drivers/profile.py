@@ -61,6 +61,7 @@ class ChannelProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     resolution: NotNegative = 0.0
     lod: Positive | None = None
     period_s: Positive | None = None
+    stale_after_s: Positive | None = None
     counting: bool = False
     usv_h_per_cps: Positive | None = None
     also_answers_to: dict[Quantity, float] = {}
@@ -104,6 +105,7 @@ class ChannelProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             resolution=self.resolution,
             lod=self.lod,
             period_s=self.period_s,
+            stale_after_s=self.stale_after_s,
             counting=self.counting,
             usv_h_per_cps=self.usv_h_per_cps,
             also_answers_to={q.value: ratio for q, ratio in self.also_answers_to.items()},

@@ -42,6 +42,7 @@ from cbrn_gateway.alarms.rules.radiation import (
 )
 from cbrn_gateway.alarms.rules.technical import TechnicalRule
 from cbrn_gateway.alarms.rules.watched import Watched
+from cbrn_gateway.privacy import without_body
 
 _WIND = frozenset({Quantity.WIND_SPEED, Quantity.WIND_DIRECTION})
 _RADIATION = frozenset(
@@ -112,6 +113,8 @@ class RuleBook:
             self._note_wind(channel, reading.value, reading.unit, reading.quality, now_us)
         if reading.detection is None and not reading.flags and not self._cases.has_any(watched):
             return []
+        if watched.hazard is Hazard.PHYSIOLOGICAL:
+            reading = without_body(reading)
         answer = rules.technical.on_reading(reading, now_us)
         return answer + rules.instrument.on_reading(reading, now_us)
 

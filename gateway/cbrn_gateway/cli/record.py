@@ -162,7 +162,7 @@ async def _from_wires(config: SiteConfig, tracks: list[_Track], tally: _Tally) -
         raise ConfigError(problems)
     clock, drops = SystemClock(), DropCounter()
     inbox = Inbox(clock, drops)
-    taps = Taps(config.model.gateway, config.model.config_hash, clock)
+    taps = Taps(config.model, clock)
     buses = make_buses(config.model.devices.values(), inbox, clock, taps.listen)
     with DataDirLock(config.data_dir, "record"):
         taps.begin(clock.now().steady_us)

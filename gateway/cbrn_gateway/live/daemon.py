@@ -47,7 +47,7 @@ class Daemon:
         self.config = config
         self.pipeline = Pipeline(config.model, config.policy)
         self.inbox = Inbox(clock, self.pipeline.drops)
-        self.taps = Taps(config.model.gateway, config.model.config_hash, clock)
+        self.taps = Taps(config.model, clock)
         self.buses: list[Bus] = make_buses(
             config.model.devices.values(), self.inbox, clock, self.taps.listen
         )

@@ -16,6 +16,7 @@ from cbrn_core.reading import Reading
 from cbrn_gateway.alarms.render import render_alert
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.pipeline.pipeline import StepOutput
+from cbrn_gateway.privacy import BodyChannels
 from cbrn_gateway.sinks.influx_lines import LineWriter
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.store.chain import canonical
@@ -52,6 +53,7 @@ class Outlets:
         self._writer = writer
         self._live = live
         self._clock = clock
+        self._bodies = BodyChannels(config.model)
         self._lines = LineWriter(config.model) if config.influx is not None else None
         self._alerts: deque[Sequence[dict[str, Any]]] = deque()
         self._filled = asyncio.Event()
@@ -72,7 +74,7 @@ class Outlets:
         self._live.offer(out.readings)
         self._live.offer(out.estimates)
         batch = Batch(
-            readings=out.readings,
+            readings=self._bodies.blanked(out.readings),
             estimates=out.estimates,
             lines=self._spooled(out.readings, out.estimates),
             stored_us=self._clock.now().wall_us,

@@ -15,9 +15,11 @@ import msgspec
 from cbrn_core.channel import Device
 from cbrn_core.clock import Clock
 from cbrn_core.reading import Reading
+from cbrn_core.site_model import SiteModel
 from cbrn_core.times import format_rfc3339
 from cbrn_drivers.transport.wiretap import Direction, WireListener
 from cbrn_gateway.pipeline.pipeline import Event
+from cbrn_gateway.privacy import BodyChannels
 from cbrn_gateway.recording import encode_gap, encode_header, encode_reading
 
 MOST_QUEUED_BYTES = 16_000_000
@@ -87,11 +89,16 @@ class Tap:
 
 
 class Taps:
-    """All listeners of one daemon; costs nothing while there are none."""
+    """All listeners of one daemon; costs nothing while there are none.
 
-    def __init__(self, gateway: str, config_hash: str, clock: Clock) -> None:
-        self._gateway = gateway
-        self._config_hash = config_hash
+    None hears a value of a person's body: a driver of wearables tells no octets, and its
+    readings come without their values.
+    """
+
+    def __init__(self, model: SiteModel, clock: Clock) -> None:
+        self._gateway = model.gateway
+        self._config_hash = model.config_hash
+        self._bodies = BodyChannels(model)
         self._clock = clock
         self._reached_us: int | None = None
         self._since_start: list[bytes] | None = None
@@ -143,12 +150,12 @@ class Taps:
         self._reached_us = now_us
         if not self._readings and self._since_start is None:
             return
-        for event in events:
-            if isinstance(event, Reading):
-                line = encode_reading(event)
-                self._remember(line)
-                for tap in self._readings:
-                    tap.put(line)
+        readings = [event for event in events if isinstance(event, Reading)]
+        for reading in self._bodies.blanked(readings):
+            line = encode_reading(reading)
+            self._remember(line)
+            for tap in self._readings:
+                tap.put(line)
 
     def listen(self, bus: str, devices: Sequence[Device]) -> WireListener:
         """Return who overhears one wire and tells the listeners which device it was."""

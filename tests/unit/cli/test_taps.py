@@ -5,6 +5,7 @@ import json
 
 import msgspec
 import pytest
+from samples.sink_samples import site_model
 
 from cbrn_core.channel import Device
 from cbrn_core.clock import ManualClock
@@ -38,7 +39,8 @@ def reading(second=1, value=1.0):
 
 
 def taps():
-    return Taps("gw", "f" * 64, ManualClock(5_000_000))
+    model = msgspec.structs.replace(site_model(), gateway="gw", config_hash="f" * 64)
+    return Taps(model, ManualClock(5_000_000))
 
 
 def device(device_id, **options):

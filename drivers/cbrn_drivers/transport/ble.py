@@ -1,0 +1,398 @@
+"""Links to Bluetooth Low Energy peripherals on one adapter; the one file that touches bleak.
+
+Importing it loads bleak, so a driver does that when it opens. One scanner, one fresh client
+per link, every call to BlueZ bounded in time. What fails goes up a ladder: connect again,
+have BlueZ forget the peripheral (never a paired one), power-cycle the adapter where that is
+allowed and no link works, at last tell by a TransportError. One peripheral that is dead
+climbs by itself; the adapter is only touched when none of them works.
+"""
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Sequence
+from contextlib import suppress
+
+from bleak import BleakClient, BleakScanner
+from bleak.backends.bluezdbus.version import BlueZFeatures
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+from bleak.exc import (
+    BleakCharacteristicNotFoundError,
+    BleakDeviceNotFoundError,
+    BleakError,
+)
+
+from cbrn_core.clock import Clock
+from cbrn_core.errors import ConnectFailed, Disconnected, ReadTimeout
+from cbrn_core.times import US_PER_S, seconds_to_us
+from cbrn_drivers.transport.ble_peripheral import End, Heard, Notified, Peripheral, Polled
+from cbrn_drivers.transport.ble_slots import Rung, Slots
+from cbrn_drivers.transport.bluez import BUS_ERRORS, Radio, is_paired, open_radio
+from cbrn_drivers.transport.bounded import bounded
+
+_LOG = logging.getLogger(__name__)
+# At DEBUG it writes every value that a wearable sends.
+logging.getLogger("bleak").setLevel(logging.ERROR)
+
+CONNECT_TIMEOUT_S = 20.0
+NOTIFY_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 10.0
+ANSWER_S = 5.0
+SCAN_WINDOW_S = 20.0
+"""BlueZ tells of an advertiser once per scan, so that a scan is begun anew to hear of it again."""
+CYCLE_AGAIN_S = 900.0
+MOST_WAITING = 10_000
+_NO_RSSI_DBM = -127
+_ERRORS = (BleakError, *BUS_ERRORS)
+
+
+class _Link:
+    """One link, being made or up."""
+
+    def __init__(self, peripheral: Peripheral, client: BleakClient, device: BLEDevice) -> None:
+        self.peripheral = peripheral
+        self.client = client
+        self.device = device
+        self.ending = asyncio.Event()
+        self.end = End.LOST
+        self.heard_us: int | None = None
+        self.task: asyncio.Task[End] | None = None
+
+    @property
+    def works(self) -> bool:
+        """Return whether a valid value has come and the link has not ended."""
+        return self.heard_us is not None and not self.ending.is_set()
+
+    def drop(self) -> None:
+        """Note that the peripheral has gone."""
+        self.ending.set()
+
+    def give_up(self) -> None:
+        """End the link, or the making of it, for the sake of another."""
+        self.end = End.YIELDED
+        self.ending.set()
+        if self.task is not None:
+            self.task.cancel()
+
+
+class BleAdapter:
+    """All peripherals that are wanted on one adapter; `counts` is the driver's.
+
+    `power_cycle` allows the adapter to be switched off and on, at most every CYCLE_AGAIN_S.
+    """
+
+    def __init__(
+        self,
+        adapter: str,
+        peripherals: Sequence[Peripheral],
+        clock: Clock,
+        counts: Counter[str],
+        *,
+        links_most: int,
+        power_cycle: bool = False,
+    ) -> None:
+        self._adapter = adapter
+        self._peripherals = {p.address: p for p in peripherals}
+        self._clock = clock
+        self._counts = counts
+        self._power_cycle = power_cycle
+        self._slots = Slots({p.address: p.priority for p in peripherals}, links_most)
+        self._links: dict[str, _Link] = {}
+        self._devices: dict[str, BLEDevice] = {}
+        self._rssi: dict[str, tuple[int, int]] = {}
+        self._waiting: deque[Heard] = deque()
+        self._news = asyncio.Event()
+        self._stirred = True
+        self._look_us = 0
+        self._radio: Radio | None = None
+        self._scanner: BleakScanner | None = None
+        self._scan_until_us = 0
+        self._cycled_us: int | None = None
+
+    @property
+    def links(self) -> int:
+        """Return how many links give valid values now."""
+        return sum(link.works for link in self._links.values())
+
+    @property
+    def without_link(self) -> int:
+        """Return how many peripherals were heard that have no link."""
+        return self._slots.waiting(self._now_us())
+
+    async def open(self) -> None:
+        """Find the adapter and begin to look for the peripherals.
+
+        Raises:
+            ConnectFailed: the adapter cannot be used; the message says what to do.
+        """
+        await self.close()
+        self._slots.forgive()
+        await _settle_bluez_version()
+        self._radio = await open_radio(self._adapter, self._clock, self._stir)
+        try:
+            await self._scan_anew()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """End all links and let go of the adapter; never raises, may be called again."""
+        tasks = [link.task for link in self._links.values() if link.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._links.clear()
+        self._devices.clear()
+        self._waiting.clear()
+        await self._stop_scan()
+        radio, self._radio = self._radio, None
+        if radio is not None:
+            await radio.close()
+
+    async def take(self) -> list[Heard]:
+        """Return what was heard since the last call, at least one thing, in order.
+
+        Raises:
+            Disconnected: the adapter, bluetoothd or the bus has gone, or was power-cycled.
+            ConnectFailed: no peripheral can be connected any more, though some are heard.
+        """
+        while True:
+            radio = self._open_radio()
+            radio.raise_if_lost()
+            now_us = self._now_us()
+            if self._stirred or now_us >= self._look_us:
+                self._stirred = False
+                await self._look_after(radio)
+            if self._waiting:
+                heard = list(self._waiting)
+                self._waiting.clear()
+                self._news.clear()
+                return heard
+            await self._rest((self._look_us - self._now_us()) / US_PER_S)
+
+    def progressed(self, address: str) -> None:
+        """Say that a value of a peripheral was valid; without that its link counts as silent."""
+        link = self._links.get(address)
+        if link is not None:
+            link.heard_us = self._now_us()
+            self._slots.progressed(address, link.heard_us)
+
+    async def _look_after(self, radio: Radio) -> None:
+        """Settle what has ended, give links away, scan where somebody is missing."""
+        for link in [k for k in self._links.values() if k.task is not None and k.task.done()]:
+            await self._settle(link, radio)
+        now_us = self._now_us()
+        for address in self._slots.grant(now_us):
+            self._begin(self._peripherals[address])
+        for address in self._slots.yielding(now_us):
+            self._links[address].give_up()
+        if not self._slots.is_looking:
+            await self._stop_scan()
+        elif self._scanner is None or now_us >= self._scan_until_us:
+            await self._scan_on()
+        now_us = self._now_us()
+        next_us = now_us + seconds_to_us(SCAN_WINDOW_S)
+        self._look_us = min(next_us, self._slots.next_us(now_us) or next_us)
+
+    def _begin(self, peripheral: Peripheral) -> None:
+        address = peripheral.address
+        device = self._devices[address]
+        client = BleakClient(
+            device,
+            disconnected_callback=lambda _: link.drop(),
+            timeout=CONNECT_TIMEOUT_S,
+        )
+        link = self._links[address] = _Link(peripheral, client, device)
+        link.task = asyncio.create_task(self._serve(link))
+        link.task.add_done_callback(lambda _: self._stir())
+
+    async def _serve(self, link: _Link) -> End:
+        """Connect, listen and poll until the link ends; raises what bleak raises."""
+        client, wanted = link.client, link.peripheral
+
+        def heard(_source: BleakGATTCharacteristic, octets: bytearray) -> None:
+            self._hear(Notified(wanted.address, bytes(octets), self._clock.now()))
+
+        try:
+            await bounded(client.connect(), CONNECT_TIMEOUT_S + ANSWER_S)
+            self._counts["connects"] += 1
+            await bounded(client.start_notify(wanted.notified, heard), NOTIFY_TIMEOUT_S)
+            return await self._watch(link)
+        finally:
+            with suppress(ReadTimeout, *_ERRORS):
+                await bounded(client.disconnect(), ANSWER_S)
+
+    async def _watch(self, link: _Link) -> End:
+        """Return why the link ended: dropped, given up, or without a valid value for too long."""
+        wanted = link.peripheral
+        silence_us, poll_us = seconds_to_us(wanted.silence_s), seconds_to_us(wanted.poll_s)
+        since_us = poll_due_us = self._now_us()
+        while not link.ending.is_set():
+            now_us = self._now_us()
+            silent_us = (link.heard_us or since_us) + silence_us
+            if now_us >= silent_us:
+                return End.SILENT
+            if now_us >= poll_due_us:
+                poll_due_us = now_us + poll_us
+                await self._poll(link)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout((min(silent_us, poll_due_us) - now_us) / US_PER_S):
+                    await link.ending.wait()
+        return link.end
+
+    async def _poll(self, link: _Link) -> None:
+        wanted, octets = link.peripheral, None
+        if wanted.polled is not None:
+            try:
+                octets = bytes(
+                    await bounded(link.client.read_gatt_char(wanted.polled), READ_TIMEOUT_S)
+                )
+            except (ReadTimeout, *_ERRORS):
+                self._counts["poll_unanswered"] += 1
+        now = self._clock.now()
+        rssi_dbm, at_us = self._rssi.get(wanted.address, (0, -1))
+        known = at_us >= now.steady_us - seconds_to_us(wanted.poll_s)
+        self._hear(Polled(wanted.address, octets, rssi_dbm if known else None, now))
+
+    async def _settle(self, link: _Link, radio: Radio) -> None:
+        """Take back the link of one that has ended and climb its ladder."""
+        address = link.peripheral.address
+        del self._links[address]
+        end = _end_of(link)
+        self._counts[end.value] += 1
+        if end is End.YIELDED:
+            self._slots.yielded(address, self._now_us())
+            return
+        rung = self._slots.failed(address, self._now_us())
+        if rung is Rung.RECONNECT:
+            return
+        if rung is not Rung.FORGET and self.links == 0:
+            await self._rescue(radio, rung)
+        await self._forget(link)
+
+    async def _rescue(self, radio: Radio, rung: Rung) -> None:
+        """Power-cycle the adapter where that is allowed; on the last rung give up."""
+        now_us = self._now_us()
+        recent = self._cycled_us is not None and now_us < self._cycled_us + seconds_to_us(
+            CYCLE_AGAIN_S
+        )
+        if self._power_cycle and not recent:
+            self._cycled_us = now_us
+            self._counts["power_cycles"] += 1
+            await radio.power_cycle()
+            raise Disconnected(f"{radio.name} was switched off and on: nothing could be connected")
+        if rung is Rung.TELL:
+            reason = f"{radio.name}: none of {len(self._peripherals)} peripherals can be connected"
+            raise ConnectFailed(f"{reason}, though some are heard")
+
+    async def _forget(self, link: _Link) -> None:
+        """Have BlueZ drop what it remembers of a peripheral; a pairing is a person's work."""
+        if is_paired(link.device.details):
+            self._counts["kept_paired"] += 1
+            return
+        self._counts["forgotten"] += 1
+        self._devices.pop(link.peripheral.address, None)
+        self._slots.unsee(link.peripheral.address)
+        with suppress(ReadTimeout, *_ERRORS):
+            await bounded(link.client.unpair(), ANSWER_S)
+
+    async def _scan_anew(self) -> None:
+        await self._stop_scan()
+        scanner = BleakScanner(self._sighted, bluez={"adapter": self._open_radio().name})
+        self._scanner = scanner
+        self._scan_until_us = self._now_us() + seconds_to_us(SCAN_WINDOW_S)
+        try:
+            await bounded(scanner.start(), ANSWER_S)
+        except (ReadTimeout, *_ERRORS) as error:
+            raise ConnectFailed(f"{self._adapter} cannot scan: {error}") from error
+
+    async def _scan_on(self) -> None:
+        """Scan anew; links that work outlive a scan that does not."""
+        try:
+            await self._scan_anew()
+        except ConnectFailed:
+            if not self.links:
+                raise
+            self._counts["scan_failed"] += 1
+
+    async def _stop_scan(self) -> None:
+        scanner, self._scanner = self._scanner, None
+        if scanner is not None:
+            with suppress(ReadTimeout, *_ERRORS):
+                await bounded(scanner.stop(), ANSWER_S)
+
+    def _sighted(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
+        address = device.address.upper()
+        if address not in self._peripherals or advertisement.rssi == _NO_RSSI_DBM:
+            return
+        now_us = self._now_us()
+        self._rssi[address] = (advertisement.rssi, now_us)
+        self._devices[address] = device
+        if self._slots.seen(address, now_us):
+            self._stir()
+
+    def _hear(self, heard: Heard) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft()
+            self._counts["notifications_dropped"] += 1
+        self._waiting.append(heard)
+        self._news.set()
+
+    def _stir(self) -> None:
+        self._stirred = True
+        self._news.set()
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait until something is heard or has changed."""
+        if self._stirred:
+            return
+        self._news.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds, 0)):
+                await self._news.wait()
+
+    def _open_radio(self) -> Radio:
+        if self._radio is None:
+            raise Disconnected("not open")
+        return self._radio
+
+    def _now_us(self) -> int:
+        return self._clock.now().steady_us
+
+
+async def _settle_bluez_version() -> None:
+    """Let bleak ask for the version of BlueZ once.
+
+    It waits for ever for a check that was cancelled half way, so none may be.
+    """
+    if BlueZFeatures.checked_bluez_version:
+        return
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await BlueZFeatures.check_bluez_version()
+    except TimeoutError:
+        _LOG.warning("bluetoothctl does not tell its version in %g s", ANSWER_S)
+    finally:
+        BlueZFeatures.checked_bluez_version = True
+
+
+def _end_of(link: _Link) -> End:
+    """Return why the task of a link ended."""
+    if link.task is None or link.task.cancelled():
+        return link.end
+    error = link.task.exception()
+    if error is None:
+        return link.task.result()
+    if isinstance(error, TimeoutError):
+        return End.NO_ANSWER
+    if isinstance(error, BleakDeviceNotFoundError):
+        return End.NOT_THERE
+    if isinstance(error, BleakCharacteristicNotFoundError):
+        return End.UNSUITABLE
+    if not isinstance(error, (*_ERRORS, AssertionError)):
+        _LOG.error("a link ended in an unexpected way", exc_info=error)
+    return End.REFUSED
