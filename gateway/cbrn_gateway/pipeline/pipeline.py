@@ -102,6 +102,7 @@ class Pipeline:
         self._next_tick_us = 0
         self._past: list[tuple[int, Condition]] | None = None
         self._defects: dict[int, str] = {}
+        self._heard: set[int] = set()
 
     @property
     def now_us(self) -> int:
@@ -244,8 +245,12 @@ class Pipeline:
     def _watch(self, accepted: Accepted) -> None:
         slot = accepted.slot
         later = has_fixed_wait(accepted.channel) and self._stale.is_watched(slot)
-        if not later:  # a later deadline is looked up when the earlier one comes
-            self._stale.watch(slot, self._stale_at_us(slot))
+        # a later deadline is looked up when the earlier one comes; the first one was a grace
+        if later and slot in self._heard:
+            return
+        if accepted.fresh:
+            self._heard.add(slot)
+        self._stale.watch(slot, self._stale_at_us(slot))
 
     def _stale_at_us(self, slot: int) -> int:
         freshness = self.intake.freshness[slot]

@@ -89,6 +89,11 @@ def test_a_channel_that_reports_nothing_of_use_is_as_stale_as_a_silent_one(field
     assert not stale[-1].condition.active
 
 
+def test_a_channel_that_falls_silent_soon_after_the_start_is_stale_as_soon_as_any():
+    site = square("st1", more=RANGED + "\nstale_after_s = 4")
+    assert first(run(site, quiet(10), until_s=70), "stale") == 13
+
+
 def test_an_instrument_may_warm_up_but_not_for_ever():
     warming = [
         reading(s * 10, 0.02, flags=(Flag.WARMING_UP,), quality=Quality.UNCERTAIN)
