@@ -3,7 +3,7 @@
 from itertools import groupby
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from samples.examples import examples
 from samples.gas_and_gamma import START_US, square
@@ -89,6 +89,7 @@ def lives(alarms: list) -> dict[str, list]:
 
 
 @given(drawn=phases, remembered=st.floats(0, 1), lost=st.floats(0, 1))
+@example(drawn=[(0.02, 0.0, 2), (3.5, 0.0, 1), (0.02, 0.0, 2)], remembered=1.0, lost=0.5)
 @examples(60)
 def test_a_restart_at_any_moment_gives_the_same_alarms_and_lives(drawn, remembered, lost):
     readings = readings_of(drawn)
