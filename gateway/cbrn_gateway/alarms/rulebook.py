@@ -40,7 +40,7 @@ from cbrn_gateway.alarms.rules.radiation import (
     RadiationMemory,
     RadiationRule,
 )
-from cbrn_gateway.alarms.rules.technical import TechnicalRule
+from cbrn_gateway.alarms.rules.technical import TechnicalMemory, TechnicalRule
 from cbrn_gateway.alarms.rules.watched import Watched
 from cbrn_gateway.privacy import without_body
 
@@ -68,6 +68,7 @@ class RulesMemory(msgspec.Struct, frozen=True):
 
     chemical: dict[str, ChemicalMemory]
     radiation: dict[str, RadiationMemory]
+    technical: dict[str, TechnicalMemory]
 
 
 class RuleBook:
@@ -226,6 +227,7 @@ class RuleBook:
         return RulesMemory(
             {r.watched.place_name: r.chemical.memory() for r in rules if r.chemical},
             {r.watched.place_name: r.radiation.memory() for r in rules if r.radiation},
+            {r.watched.place_name: seen for r in rules if (seen := r.technical.memory())},
         )
 
     def recall(self, memory: RulesMemory) -> None:
@@ -239,6 +241,7 @@ class RuleBook:
             radiation = memory.radiation.get(rules.watched.place_name)
             if rules.radiation is not None and radiation is not None:
                 rules.radiation.recall(radiation)
+            rules.technical.recall(memory.technical.get(rules.watched.place_name, []))
 
     def adopt(self, alarms: Iterable[Alarm]) -> None:
         """Take up open alarms after a restart or a new configuration.

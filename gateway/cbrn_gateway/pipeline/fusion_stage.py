@@ -1,6 +1,6 @@
 """From accepted readings to estimates: each channel has its filter, health test, background."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite, nan
 
 import msgspec
@@ -55,7 +55,17 @@ class FusionStage:
         self.health = HealthBank(models)
         self.backgrounds = Backgrounds(model, intake)
         self._lods = [model.lod for model in models]
-        self._shown: list[float | None] = [None] * len(models)
+        self.models = models
+        self.shown: list[float | None] = [None] * len(models)
+
+    def last_shown(self) -> dict[str, float]:
+        """Return what each instrument showed last, by "station/channel"."""
+        pairs = zip(self.models, self.shown, strict=True)
+        return {model.key: shown for model, shown in pairs if shown is not None}
+
+    def recall_shown(self, shown: Mapping[str, float]) -> None:
+        """Take over what `last_shown` gave."""
+        self.shown = [shown.get(model.key) for model in self.models]
 
     def submit(self, accepted: Sequence[Accepted]) -> list[Fused | None]:
         """Return one entry per accepted reading, None where it moves no estimate."""
@@ -92,7 +102,7 @@ class FusionStage:
             return None
         if health & _SPIKE and not self._stood_out(item, outcome.noise_sigma):
             health &= ~_SPIKE
-        self._shown[self._row_of[item.slot]] = item.reading.value
+        self.shown[self._row_of[item.slot]] = item.reading.value
         return _estimate(item, outcome, health)
 
     def _stood_out(self, item: Accepted, noise: float) -> bool:
@@ -101,7 +111,7 @@ class FusionStage:
         A cell that rests at nothing shows half of its noise, which looks like spikes.
         """
         index = self._row_of[item.slot]
-        spike, shown = self._shown[index], item.reading.value
+        spike, shown = self.shown[index], item.reading.value
         if spike is None or shown is None:
             return False
         least = max(_SPIKE_SIGMAS * noise, _SPIKE_LODS * (self._lods[index] or 0.0))

@@ -18,7 +18,7 @@ from cbrn_gateway.pipeline.fusion_stage import FusionStage
 from cbrn_gateway.pipeline.intake import Intake
 from cbrn_gateway.pipeline.timeline import Timeline
 
-SCHEMA = "cbrn-pipeline/2"
+SCHEMA = "cbrn-pipeline/3"
 
 _Place = tuple[AlarmKey, str]
 
@@ -33,6 +33,7 @@ class _Memory(msgspec.Struct, frozen=True):
     bank: bytes
     health: bytes
     backgrounds: bytes
+    shown: dict[str, float]
     rhythms: dict[str, _Rhythm]
     rules: RulesMemory
 
@@ -52,6 +53,7 @@ def memory_of(intake: Intake, fusion: FusionStage, rules: RuleBook) -> bytes:
             fusion.bank.snapshot(),
             fusion.health.snapshot(),
             fusion.backgrounds.snapshot(),
+            fusion.last_shown(),
             rhythms,
             rules.memory(),
         )
@@ -77,6 +79,7 @@ def recall_into(
         fusion.backgrounds.restore(memory.backgrounds)
     except (msgspec.DecodeError, ShapeError) as error:
         raise InputError(f"not the memory of a pipeline: {error}") from None
+    fusion.recall_shown(memory.shown)
     _recall_rhythms(memory.rhythms, intake)
     if same_config:
         rules.recall(memory.rules)

@@ -54,6 +54,9 @@ _CLEARS = {
 }
 _RECENT_SAMPLES = 5
 
+TechnicalMemory = list[tuple[int, float]]
+"""The last samples of a channel, oldest first: time [µs] and what was shown."""
+
 
 class _Seen(NamedTuple):
     """What a rule looked at: where from, what, measured and judged when."""
@@ -131,6 +134,15 @@ class TechnicalRule:
         if condition.reason in from_estimates:
             source = ESTIMATE
         self._cases.adopt(self._watched, source, condition)
+
+    def memory(self) -> TechnicalMemory:
+        """Return the last samples, for a restart under the same configuration."""
+        return list(self._recent)
+
+    def recall(self, memory: TechnicalMemory) -> None:
+        """Replace the last samples."""
+        self._recent.clear()
+        self._recent.extend(memory)
 
     def _say(self, said: dict[Reason, Facts], seen: _Seen) -> list[Condition]:
         answer: list[Condition] = []
