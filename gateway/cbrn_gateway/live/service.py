@@ -174,6 +174,8 @@ class Service:
             _LOG.error("no progress, the watchdog is not fed: %s", trouble)
         if trouble is None and self._trouble is not None:
             _LOG.warning("progress again after: %s", self._trouble)
+        if (trouble is None) is not (self._trouble is None):
+            self._said_us = 0  # what changed is told at once
         self._trouble = trouble
 
     def _tell_status(self, now_us: int) -> None:
