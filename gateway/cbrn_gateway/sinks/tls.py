@@ -93,9 +93,10 @@ def explain(
     `dates` returns from when until when the other side's certificate is valid; it may
     ask it, so not on the event loop.
     """
-    fault: BaseException | None = error
+    # aiohttp's own error is an SSLError too, but an empty one: the real one hangs on it
+    fault: BaseException | None = getattr(error, "certificate_error", error)
     while fault is not None and not isinstance(fault, ssl.SSLError):
-        fault = getattr(fault, "certificate_error", None) or fault.__cause__ or fault.__context__
+        fault = fault.__cause__ or fault.__context__
     if fault is None:
         return None
     if isinstance(fault, ssl.SSLCertVerificationError):
