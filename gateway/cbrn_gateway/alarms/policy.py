@@ -113,9 +113,9 @@ class TechnicalPolicy(Table, frozen=True):
     link_down: Rank
     delivery_refused: Rank
     store_failed: Rank
-    loop_late: Rank
-    path_unproven: Rank
-    certificate_expires: Rank
+    loop_late: Rank = 3
+    path_unproven: Rank = 2
+    certificate_expires: Rank = 3
 
 
 class CorroborationPolicy(Table, frozen=True):

@@ -174,6 +174,9 @@ def _transport(config: SiteConfig) -> Iterator[Problem]:
         yield Problem("mqtt", "in service without a broker: no control room hears an alarm")
     elif not config.mqtt.url.startswith("mqtts://"):
         yield Problem("mqtt.url", "in service without TLS: use mqtts:// and ca_file")
+    if config.mqtt is not None and not config.mqtt.socs:
+        reason = "no control room is named: the path to none of them is proven"
+        yield Problem("mqtt.socs", reason)
     if config.influx is not None and not config.influx.url.startswith("https://"):
         yield Problem("influx.url", "in service without TLS: use https://")
 
