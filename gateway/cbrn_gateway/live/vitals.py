@@ -44,6 +44,8 @@ class Vitals:
 
     def add_stores(self, journal: Journal, writer: Writer) -> None:
         """Watch the threads of the journal and of the writer of readings."""
+        self._vitals.append(lambda: None if journal.is_alive else "the journal's writer has died")
+        self._vitals.append(lambda: None if writer.is_alive else "the store's writer has died")
         # retiring nothing goes through the writing thread and leaves the disk alone
         retire_nothing = partial(journal.delivered, ALERTS_CONSUMER, ())
         for name, ask in (

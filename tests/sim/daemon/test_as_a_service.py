@@ -62,6 +62,22 @@ def test_a_hung_store_writer_lets_the_watchdog_expire(manager, tmp_path):
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_store_writer_that_died_lets_the_watchdog_expire(manager, tmp_path):
+    with DaemonThread(tmp_path) as running:
+        manager.wait_for("WATCHDOG=1")
+        with running.daemon._writer._wake:
+            running.daemon._writer._series_lane.ask(dies)
+            running.daemon._writer._wake.notify()
+        manager.wait_for_silence("WATCHDOG=1", WATCHDOG_S)
+        assert any("the store's writer has died" in line for _, line in manager.heard)
+
+
+def dies():
+    raise RuntimeError("a defect")
+
+
+@pytest.mark.timeout(200)
 def test_a_blocked_loop_lets_the_watchdog_expire_and_is_told_when_it_goes_on(manager, tmp_path):
     with DaemonThread(tmp_path) as running:
         manager.wait_for("WATCHDOG=1")
