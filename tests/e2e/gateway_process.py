@@ -16,10 +16,11 @@ from cbrn_sim.fittings import Endpoint
 
 CBRN_GATEWAY = str(Path(sys.executable).with_name("cbrn-gateway"))
 SQUARE = Path(__file__).with_name("square_main.py")
+WATCHED = Path(__file__).with_name("watched_main.py")
 
 
 class Daemon(Process):
-    """`cbrn-gateway run -c SITE.toml` as a process of its own."""
+    """`cbrn-gateway run -c SITE.toml` as a process of its own, its loop watched."""
 
     def __init__(self, folder: Path, site_text: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,7 +28,10 @@ class Daemon(Process):
         self.data_dir = folder / "kept"
         self.site_file = folder / "site.toml"
         self.site_file.write_text(site_text)
-        command = [CBRN_GATEWAY, "run", "-c", str(self.site_file)]
+        self._was_stopped = False
+        self._blocking_calls = folder / "blocking-calls.txt"
+        command = ["env", f"CBRN_BLOCKING_CALLS={self._blocking_calls}", sys.executable]
+        command += [str(WATCHED), "run", "-c", str(self.site_file)]
         super().__init__("cbrn-gateway", command, folder, self._opens_its_door)
 
     def terminate(self) -> tuple[int, float]:
@@ -46,9 +50,16 @@ class Daemon(Process):
     def stutter(self, seconds: float) -> None:
         """Give the process no time for so long, as a busy machine does."""
         assert self.child is not None
+        self._was_stopped = True
         self.child.send_signal(signal.SIGSTOP)
         time.sleep(seconds)
         self.child.send_signal(signal.SIGCONT)
+
+    def blocking_calls(self) -> str:
+        """Return what blocked its loop; a stopped process looks blocked and is not judged."""
+        if self._was_stopped or not self._blocking_calls.exists():
+            return ""
+        return self._blocking_calls.read_text()
 
     def _opens_its_door(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:

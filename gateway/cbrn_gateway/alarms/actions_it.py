@@ -131,7 +131,7 @@ ITALIAN_STEPS = StepCatalogue(
         Play.GATEWAY_LATE: (
             Step(
                 Role.TECHNICIAN,
-                "Controllare carico della macchina e registro: cosa ha trattenuto il gateway?",
+                "Controllare il carico della macchina e il registro: cosa trattiene il gateway?",
             ),
             Step(Role.OPERATOR, "Contare su allarmi in ritardo finché non è risolto."),
         ),

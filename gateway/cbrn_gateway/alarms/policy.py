@@ -113,12 +113,12 @@ class TechnicalPolicy(Table, frozen=True):
     link_down: Rank
     delivery_refused: Rank
     store_failed: Rank
-    loop_late: Rank
-    path_unproven: Rank
-    certificate_expires: Rank
-    clock_set: Rank
-    coverage_lost: Rank
-    clock_unsynced: Rank
+    loop_late: Rank = 3
+    path_unproven: Rank = 2
+    certificate_expires: Rank = 3
+    clock_set: Rank = 3
+    coverage_lost: Rank = 2
+    clock_unsynced: Rank = "D"
 
 
 class CorroborationPolicy(Table, frozen=True):

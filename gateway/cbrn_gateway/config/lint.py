@@ -174,6 +174,9 @@ def _transport(config: SiteConfig) -> Iterator[Problem]:
         yield Problem("mqtt", "in service without a broker: no control room hears an alarm")
     elif not config.mqtt.url.startswith("mqtts://"):
         yield Problem("mqtt.url", "in service without TLS: use mqtts:// and ca_file")
+    if config.mqtt is not None and not config.mqtt.socs:
+        reason = "no control room is named: the path to none of them is proven"
+        yield Problem("mqtt.socs", reason)
     if config.influx is not None and not config.influx.url.startswith("https://"):
         yield Problem("influx.url", "in service without TLS: use https://")
 
@@ -183,19 +186,23 @@ def _secrets(config: SiteConfig) -> Iterator[Problem]:
         for key in table.__struct_fields__ if table is not None else ():
             written = getattr(table, key) if key.endswith("_file") else None
             if written is not None:
-                yield from _secret(Path(written), f"{name}.{key}", public=key in _PUBLIC_FILES)
+                yield from _secret(Path(written), name, key)
 
 
-_PUBLIC_FILES = frozenset({"ca_file", "cert_file"})
+_PUBLIC_FILES = frozenset({"ca_file", "crl_file", "cert_file"})
+_READ_AT_EACH_CONNECTION = _PUBLIC_FILES | {"key_file"}
 
 
-def _secret(file: Path, where: str, *, public: bool) -> Iterator[Problem]:
+def _secret(file: Path, table: str, key: str) -> Iterator[Problem]:
+    where = f"{table}.{key}"
     try:
         mode = file.stat().st_mode
     except (OSError, ValueError):
-        yield Problem(where, f"{file} is not on this machine: the daemon stops without it")
+        later = key in _READ_AT_EACH_CONNECTION
+        then = "there is no link until it is" if later else "the daemon stops without it"
+        yield Problem(where, f"{file} is not on this machine: {then}")
         return
-    if not public and mode & _OTHERS_MAY_READ:
+    if key not in _PUBLIC_FILES and mode & _OTHERS_MAY_READ:
         yield Problem(where, f"others may read {file}: chmod 600 it")
 
 

@@ -137,8 +137,10 @@ class MqttTable(Table, frozen=True):
     username_file: FilePath | None = None
     password_file: FilePath | None = None
     ca_file: FilePath | None = None
+    crl_file: FilePath | None = None
     cert_file: FilePath | None = None
     key_file: FilePath | None = None
+    socs: tuple[Id, ...] = ()
 
 
 class InfluxTable(Table, frozen=True):
@@ -151,6 +153,9 @@ class InfluxTable(Table, frozen=True):
     username_file: FilePath | None = None
     password_file: FilePath | None = None
     ca_file: FilePath | None = None
+    crl_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
 
 
 class StoreTable(Table, frozen=True):

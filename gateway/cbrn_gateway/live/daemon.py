@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 from cbrn_core.alarm import Reason
 from cbrn_core.clock import Clock
 from cbrn_core.errors import StorageError
-from cbrn_core.times import US_PER_S
+from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.buses import Bus, make_buses
 from cbrn_gateway.live.clock_watch import ClockWatch
@@ -16,11 +18,14 @@ from cbrn_gateway.live.control import ControlServer
 from cbrn_gateway.live.external import ExternalReadings
 from cbrn_gateway.live.inbox import Inbox
 from cbrn_gateway.live.links import Links
+from cbrn_gateway.live.loop_watch import LoopWatch
 from cbrn_gateway.live.notices import Notices
 from cbrn_gateway.live.operators import Operators
 from cbrn_gateway.live.outlets import Outlets
 from cbrn_gateway.live.restart import Restart, Resumed
+from cbrn_gateway.live.service import Pace, Service, ServiceSocket
 from cbrn_gateway.live.taps import Taps
+from cbrn_gateway.live.vitals import Vitals
 from cbrn_gateway.pipeline.pipeline import Pipeline
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.outbox import ALERTS_CONSUMER, LOG_CONSUMER
@@ -33,6 +38,7 @@ from cbrn_gateway.store.writer import Writer
 _LOG = logging.getLogger(__name__)
 
 GATHER_S = 0.03
+TURN_EVERY_S = 1.0
 SNAPSHOT_EVERY_S = 60.0
 LONGEST_END_S = 1.0
 SPOOL_MOST_ROWS = 20_000_000
@@ -57,6 +63,9 @@ class Daemon:
         self._notices = Notices(config.model, config.policy, clock, self.inbox.put_order)
         self._links = Links(config, clock, self._notices)
         self._clock_watch = ClockWatch(clock, self._notices)
+        self._loop_watch = LoopWatch(self._came_late)
+        self._turned_us: int | None = None
+        self._kept = 0
         self._make_stores()
 
     async def run(self) -> None:
@@ -78,6 +87,7 @@ class Daemon:
         counts = dict(self.pipeline.drops.counts()) | self._writer.counters()
         counts |= self.pipeline.rules.counters()
         counts |= self._links.counters()
+        counts |= self._loop_watch.counters()
         for bus in self.buses:
             counts |= {f"{bus.name}.{name}": n for name, n in bus.counters().items()}
             counts[f"{bus.name}.readings"] = bus.readings
@@ -127,22 +137,32 @@ class Daemon:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.outlets.journal_alerts())
-            tasks.create_task(self._links.run())
-            tasks.create_task(self._clock_watch.run())
             for bus in self.buses:
                 tasks.create_task(bus.supervisor.run())
-            tasks.create_task(self._keep_snapshots())
-            tasks.create_task(self._turns())
+            lasting = [
+                tasks.create_task(self.outlets.journal_alerts(), name="journalling"),
+                tasks.create_task(self._links.run(), name="sinks"),
+                tasks.create_task(self._keep_snapshots(), name="snapshots"),
+                tasks.create_task(self._loop_watch.run(), name="loop watch"),
+                tasks.create_task(self._clock_watch.run(), name="clock watch"),
+                tasks.create_task(self._turns(), name="turns"),
+            ]
+            tasks.create_task(self._service(lasting).run())
 
     async def _turns(self) -> None:
         self.pipeline.start(self._clock.now().steady_us)
         fresh = self.resumed is None or not any(self.resumed[:3])
         self.taps.begin(self.pipeline.now_us, fresh=fresh)
         while True:
-            await self.inbox.wait(self.pipeline.next_deadline())
+            await self.inbox.wait(self._next_turn_us())
             await self._clock.sleep(GATHER_S)
             self._turn()
+
+    def _next_turn_us(self) -> int:
+        """Return when to turn at the latest: also where nothing happens, progress shows."""
+        latest_us = self._clock.now().steady_us + seconds_to_us(TURN_EVERY_S)
+        deadline_us = self.pipeline.next_deadline()
+        return latest_us if deadline_us is None else min(deadline_us, latest_us)
 
     def _turn(self) -> None:
         now_us, events = self.inbox.take()
@@ -154,6 +174,28 @@ class Daemon:
             device = self.config.model.channels[key].device
             for bus in self.buses:
                 bus.reread(device)
+        self._kept += len(out.readings)
+        self._turned_us = self._clock.now().steady_us
+
+    def _service(self, lasting: Sequence["asyncio.Task[None]"]) -> Service:
+        manager = ServiceSocket.from_environment(os.environ)
+        vitals = Vitals(self._clock, manager.watchdog_s)
+        vitals.add_tasks(lasting)
+        vitals.add_supervisors(lambda: [bus.supervisor for bus in self.buses])
+        vitals.add_supervisors(self._links.supervisors)
+        vitals.add_turns(lambda: self._turned_us)
+        vitals.add_stores(self._journal, self._writer)
+        return Service(
+            manager,
+            self._clock,
+            is_turning=lambda: self._turned_us is not None,
+            vitals=vitals,
+            status=partial(self._status_line, Pace(self._clock, lambda: self._kept)),
+        )
+
+    def _status_line(self, pace: Pace) -> str:
+        alarms = len(self.pipeline.machine.open_alarms())
+        return f"{alarms} open alarms; {pace():.1f} readings/s; {self._links.status_line()}"
 
     async def _keep_snapshots(self) -> None:
         while True:
@@ -187,6 +229,9 @@ class Daemon:
             journalling.cancel()
             await self._writer.close()
             await self._journal.close()
+
+    def _came_late(self, lag_s: float) -> None:
+        self._notices.failing(Reason.LOOP_LATE, "gateway", f"{lag_s * 1000:.0f} ms")
 
     def _store_refuses(self, error: StorageError) -> None:
         _LOG.error("the store refuses, rows wait: %s", error)

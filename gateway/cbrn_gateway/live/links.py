@@ -3,27 +3,33 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
+from math import floor
 
 from cbrn_core.alarm import Reason
 from cbrn_core.clock import Clock
-from cbrn_core.times import seconds_to_us
+from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.external import ExternalReadings
 from cbrn_gateway.live.notices import Notices
 from cbrn_gateway.live.operators import Operators
-from cbrn_gateway.live.supervisor import Supervisor
+from cbrn_gateway.live.supervisor import Health, Supervisor
 from cbrn_gateway.sinks import influx_settings, mqtt_settings
 from cbrn_gateway.sinks.influx import InfluxSink
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.mqtt import MqttCallbacks, MqttSink
+from cbrn_gateway.sinks.tls import TlsFiles
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.writer import Writer
 
 LOOK_EVERY_S = 5.0
 DOWN_AFTER_S = 30.0
 """A link that has failed for so long is told (a SOC hears of it within a minute)."""
+
+CERTIFICATE_DAYS = 30
+CERTIFICATES_EVERY_S = 60.0
 
 Sink = MqttSink | InfluxSink
 
@@ -36,6 +42,7 @@ class Links:
         self._clock = clock
         self._notices = notices
         self._sinks: dict[str, tuple[Sink, Supervisor]] = {}
+        self._files: dict[str, TlsFiles] = {}
 
     def add_mqtt(
         self,
@@ -62,10 +69,11 @@ class Links:
                 on_external=external.take,
                 on_refused=partial(self._refused, MqttSink.name),
                 on_progress=partial(self._progressed, MqttSink.name),
+                on_proven=partial(self._notices.mended, Reason.PATH_UNPROVEN),
                 health=health,
             ),
         )
-        self._add(sink)
+        self._add(sink, settings.files)
 
     def add_influx(self, writer: Writer) -> None:
         """Add the InfluxDB sink where the site has one."""
@@ -79,12 +87,20 @@ class Links:
             on_refused=partial(self._refused, InfluxSink.name),
             on_progress=partial(self._progressed, InfluxSink.name),
         )
-        self._add(sink)
+        self._add(sink, settings.files)
 
     def wake(self) -> None:
         """Say that the stores have something new."""
         for sink, _ in self._sinks.values():
             sink.wake()
+
+    def supervisors(self) -> list[Supervisor]:
+        """Return who keeps the sinks alive."""
+        return [supervisor for _, supervisor in self._sinks.values()]
+
+    def status_line(self) -> str:
+        """Return what each sink is doing, in one line."""
+        return "; ".join(map(_what_it_does, self.supervisors())) or "no sinks"
 
     def counters(self) -> dict[str, int]:
         """Return the counters of all sinks and how often each was started again."""
@@ -100,8 +116,11 @@ class Links:
             for _, supervisor in self._sinks.values():
                 tasks.create_task(supervisor.run())
             tasks.create_task(self._watch())
+            tasks.create_task(self._watch_certificates())
 
-    def _add(self, sink: Sink) -> None:
+    def _add(self, sink: Sink, files: TlsFiles) -> None:
+        if files.cert_file is not None:
+            self._files[sink.name] = files
         self._sinks[sink.name] = (sink, Supervisor(sink.name, sink.run, self._clock))
 
     async def _watch(self) -> None:
@@ -109,11 +128,32 @@ class Links:
             await self._clock.sleep(LOOK_EVERY_S)
             self._notices.settle()
             before_us = self._clock.now().steady_us - seconds_to_us(DOWN_AFTER_S)
-            for name, (_, supervisor) in self._sinks.items():
+            for name, (sink, supervisor) in self._sinks.items():
                 since_us = supervisor.failing_since_us
                 if since_us is not None and since_us <= before_us:
-                    detail = supervisor.last_error or ""
-                    self._notices.failing(Reason.LINK_DOWN, name, detail)
+                    self._notices.failing(Reason.LINK_DOWN, name, _plain(supervisor.last_error))
+                for soc, why in sink.unproven() if isinstance(sink, MqttSink) else ():
+                    self._notices.failing(Reason.PATH_UNPROVEN, soc, why)
+
+    async def _watch_certificates(self) -> None:
+        """Tell of own certificates that end soon, for as long as they do."""
+        while self._files:
+            for name, files in self._files.items():
+                until = await asyncio.to_thread(files.own_end)
+                if until is not None:
+                    self._judge_certificate(name, until)
+            await self._clock.sleep(CERTIFICATES_EVERY_S)
+
+    def _judge_certificate(self, name: str, until: datetime) -> None:
+        now = datetime.fromtimestamp(self._clock.now().wall_us / US_PER_S, UTC)
+        days = floor((until - now) / timedelta(days=1))
+        if days >= CERTIFICATE_DAYS:
+            self._notices.mended(Reason.CERTIFICATE_EXPIRES, name)
+            return
+        # the level changes with the day: one message a day
+        level = f"certificate ends in {days} days" if days >= 0 else "certificate has ended"
+        detail = f"{name}: {until:%Y-%m-%d %H:%M}Z, {level}"
+        self._notices.failing(Reason.CERTIFICATE_EXPIRES, name, detail, level)
 
     def _progressed(self, name: str) -> None:
         self._sinks[name][1].progressed()
@@ -122,3 +162,15 @@ class Links:
     def _refused(self, name: str, target: str, reason_code: int) -> None:
         detail = f"{target} (reason {reason_code})"
         self._notices.failing(Reason.DELIVERY_REFUSED, name, detail)
+
+
+def _what_it_does(supervisor: Supervisor) -> str:
+    if supervisor.health is not Health.WAITING:
+        return f"{supervisor.name} {supervisor.health}"
+    return f"{supervisor.name} {supervisor.health} ({_plain(supervisor.last_error)})"
+
+
+def _plain(error: str | None) -> str:
+    """Return the words of a supervisor's last error, without the name of its class."""
+    kind, colon, words = (error or "").partition(": ")
+    return words if colon and kind.isidentifier() else (error or "")

@@ -16,6 +16,9 @@ _WORDS = {
     Reason.STORE_FAILED: "store refuses",
     Reason.CLOCK_SET: "clock set",
     Reason.CLOCK_UNSYNCED: "clock not synchronised",
+    Reason.LOOP_LATE: "gateway held up",
+    Reason.PATH_UNPROVEN: "path not proven",
+    Reason.CERTIFICATE_EXPIRES: "certificate ends soon",
 }
 _LONGEST_DETAIL = 120
 
@@ -43,12 +46,19 @@ class Notices:
         self._put = put
         self._quiet_us = seconds_to_us(quiet_s)
         self._seen_us: dict[_Trouble, int | None] = {}
+        self._levels: dict[_Trouble, str] = {}
 
-    def failing(self, reason: Reason, about: str, detail: str) -> None:
-        """Say that something about `about` (mqtt, influx, series …) fails now."""
+    def failing(self, reason: Reason, about: str, detail: str, level: str | None = None) -> None:
+        """Say that something about `about` (mqtt, influx, series …) fails now.
+
+        Another `level` (its own words by default) is told as a change of the same alarm.
+        """
         now_us = self._clock.now().steady_us
-        is_new = self._seen_us.get((reason, about)) is None
-        self._seen_us[reason, about] = now_us
+        trouble = (reason, about)
+        level = level or _WORDS[reason]
+        is_new = self._seen_us.get(trouble) is None or self._levels.get(trouble, level) != level
+        self._seen_us[trouble] = now_us
+        self._levels[trouble] = level
         if is_new:
             self._tell(reason, about, now_us, detail[:_LONGEST_DETAIL], active=True)
 
@@ -66,6 +76,7 @@ class Notices:
             if condition.reason in _WORDS and condition.active:
                 about = str(condition.facts.get("about", ""))
                 self._seen_us[condition.reason, about] = now_us
+                self._levels[condition.reason, about] = condition.level
 
     def settle(self) -> None:
         """End the troubles that have not been seen for a while."""
@@ -84,7 +95,7 @@ class Notices:
             reason=reason,
             priority=priority(rank),
             hazard=Hazard.TECHNICAL,
-            level=_WORDS[reason],
+            level=self._levels.get((reason, about), _WORDS[reason]),
             basis=Basis.MOMENTARY,
             scope=Scope.SITE,
             clears_when="it works again",

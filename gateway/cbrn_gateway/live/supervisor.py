@@ -1,6 +1,5 @@
 """One supervisor class, an instance per bus and per sink: retry is decided by error type."""
 
-import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -63,22 +62,22 @@ class Supervisor:
 
     async def run(self) -> None:
         """Run until cancelled; a wire that cannot be used as configured is tried again."""
-        while True:
-            self._turn(Health.STARTING)
-            self.wait_s = await self._attempt()
-            if self.failing_since_us is None:
-                self.failing_since_us = self._clock.now().steady_us
-            self.restarts += 1
-            self._turn(Health.WAITING)
-            await self._clock.sleep(self.wait_s)
+        try:
+            while True:
+                self._turn(Health.STARTING)
+                self.wait_s = await self._attempt()
+                if self.failing_since_us is None:
+                    self.failing_since_us = self._clock.now().steady_us
+                self.restarts += 1
+                self._turn(Health.WAITING)
+                await self._clock.sleep(self.wait_s)
+        finally:
+            self._turn(Health.STOPPED)
 
     async def _attempt(self) -> float:
         """Run the worker once; return how long to wait before the next time."""
         try:
             await self._work()
-        except asyncio.CancelledError:
-            self._turn(Health.STOPPED)
-            raise
         except (ConfigError, Refused) as error:
             self._note(error)
             return REFUSED_WAIT_S

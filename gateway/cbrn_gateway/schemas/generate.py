@@ -11,6 +11,7 @@ from cbrn_core.reading import Quality
 from cbrn_core.units import Unit
 from cbrn_gateway.schemas import file_name
 from cbrn_gateway.sinks.payloads import (
+    CanaryMessage,
     EstimatesMessage,
     ReadingRow,
     ReadingsMessage,
@@ -31,6 +32,7 @@ PAYLOADS: Mapping[str, type[msgspec.Struct]] = {
     "cbrn-alert/1": AlertFeature,
     "cbrn-answer/1": AnswerMessage,
     "cbrn-assay/1": AssayMessage,
+    "cbrn-canary/1": CanaryMessage,
     "cbrn-command/1": CommandMessage,
     "cbrn-estimate/1": EstimatesMessage,
     "cbrn-journal/1": JournalEvent,

@@ -75,9 +75,14 @@ class InfluxSink:
                 next `run` waits for it too).
             DeliveryError: an answer that means neither.
             StorageError: the spool failed.
+            ConfigError: a file of TLS cannot be used now.
         """
         await self._wait_as_asked()
-        async with InfluxLink(self._settings) as link:
+        if self._settings.is_tls:
+            tls_context = await asyncio.to_thread(self._settings.tls_context)
+        else:
+            tls_context = self._settings.tls_context()
+        async with InfluxLink(self._settings, tls_context) as link:
             try:
                 while True:
                     await self._drain(link)

@@ -4,12 +4,16 @@ Its async client neither batches nor retries: exactly one request per call, raw 
 that the spool alone decides what was delivered.
 """
 
+import asyncio
+import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from influxdb_client.client.exceptions import InfluxDBError
@@ -17,20 +21,21 @@ from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
 
 from cbrn_core.errors import (
-    ConfigError,
     DeliveryError,
     Disconnected,
     PoisonBatch,
-    Problem,
     Refused,
     TransportError,
 )
 from cbrn_gateway.sinks.influx_settings import InfluxSettings
+from cbrn_gateway.sinks.tls import explain, peer_dates
 
 _CONTENT_CODES = frozenset({400, 413, 422})
 _BUSY_CODES = frozenset({408, 425, 429})
 _LONGEST_REASON = 500
 _LONGEST_WAIT_S = 3600.0
+_HTTPS_PORT = 443
+_TITLE = re.compile(r"<title>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 class TryLater(TransportError):
@@ -47,23 +52,21 @@ class InfluxLink:
     def __init__(
         self,
         settings: InfluxSettings,
+        tls_context: ssl.SSLContext,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
         self._now = now
-        try:
-            self._client = InfluxDBClientAsync(
-                settings.url,
-                token=settings.credential or "",
-                org=settings.org,
-                timeout=int(settings.timeout_s * 1000),
-                auth_basic=settings.is_basic,
-                ssl_ca_cert=settings.ca_file,
-                # a redirect would carry the credential to wherever it points
-                allow_redirects=False,
-            )
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError([Problem("influx.ca_file", str(error))]) from error
+        self._client = InfluxDBClientAsync(
+            settings.url,
+            token=settings.credential or "",
+            org=settings.org,
+            timeout=int(settings.timeout_s * 1000),
+            auth_basic=settings.is_basic,
+            ssl_context=tls_context,
+            # a redirect would carry the credential to wherever it points
+            allow_redirects=False,
+        )
         self._writer = self._client.write_api()
 
     async def __aenter__(self) -> Self:
@@ -95,13 +98,23 @@ class InfluxLink:
         except ApiException as error:
             raise self._refusal(error) from error
         except (aiohttp.ClientError, TimeoutError, OSError, InfluxDBError) as error:
-            raise Disconnected(f"{settings!r}: {error or type(error).__name__}") from error
+            raise Disconnected(await self._why(error)) from error
         if not stored:
             raise DeliveryError(f"{settings!r}: answered without storing")
 
+    async def _why(self, error: Exception) -> str:
+        """Return why nothing was stored, first what is wrong and then with whom."""
+        if not self._settings.is_tls:
+            return f"{error or type(error).__name__} ({self._settings!r})"
+        address = urlsplit(self._settings.url)
+        host, port = address.hostname or "", address.port or _HTTPS_PORT
+        dates = partial(peer_dates, self._settings.files, host, port)
+        why = await asyncio.to_thread(explain, error, "the database", host, dates)
+        return f"{why or error or type(error).__name__} ({self._settings!r})"
+
     def _refusal(self, error: ApiException) -> DeliveryError | TransportError:
         code = int(error.status or 0)
-        text = f"{self._settings!r} answered {code}: {_reason(error)}"
+        text = f"{code} {_reason(error)} ({self._settings!r})"
         if code in _CONTENT_CODES:
             return PoisonBatch(text)
         if code in _BUSY_CODES or code >= 500:
@@ -129,4 +142,5 @@ class InfluxLink:
 def _reason(error: ApiException) -> str:
     body = error.body
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or error.reason)
-    return text.strip()[:_LONGEST_REASON]
+    page = _TITLE.search(text[: 10 * _LONGEST_REASON])  # what a proxy in front says
+    return (page[1] if page else text).strip()[:_LONGEST_REASON]

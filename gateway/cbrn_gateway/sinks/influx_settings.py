@@ -1,5 +1,6 @@
 """What the connection to InfluxDB needs to know, with its secrets read."""
 
+import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ import msgspec
 from cbrn_core.errors import ConfigError, Problem
 from cbrn_gateway.config.structs import InfluxTable
 from cbrn_gateway.sinks.secret_files import read_secret
+from cbrn_gateway.sinks.tls import TlsFiles
 
 TOKEN_VARIABLE = "CBRN_INFLUX_TOKEN"  # noqa: S105 - the name of the variable
 USERNAME_VARIABLE = "CBRN_INFLUX_USERNAME"
@@ -27,7 +29,7 @@ class InfluxSettings(msgspec.Struct, frozen=True, kw_only=True):
     org: str = "cbrn"
     credential: str | None = None
     is_basic: bool = False
-    ca_file: str | None = None
+    files: TlsFiles = TlsFiles()
     timeout_s: float = 10.0
     batch_rows: int = 2_000
     batch_bytes: int = 512 * 1024
@@ -36,6 +38,23 @@ class InfluxSettings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Return the address and bucket, never the credential."""
         return f"InfluxSettings({self.url}, {self.bucket})"
+
+    @property
+    def is_tls(self) -> bool:
+        """Return whether the address is https."""
+        return self.url.startswith("https:")
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return the context that verifies the database; without TLS one that trusts nobody.
+
+        Reads files: not on the event loop; anew for each connection.
+
+        Raises:
+            ConfigError: a file is missing or is not what it should be.
+        """
+        if not self.is_tls:
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return self.files.context("influx")
 
 
 def settings_from_table(table: InfluxTable, environment: Mapping[str, str]) -> InfluxSettings:
@@ -57,6 +76,14 @@ def settings_from_table(table: InfluxTable, environment: Mapping[str, str]) -> I
         raise ConfigError([problem])
     if parts.username is not None or parts.password is not None:
         raise ConfigError([Problem("influx.url", "no user or password here: use the files")])
+    files = TlsFiles(
+        ca_file=table.ca_file,
+        crl_file=table.crl_file,
+        cert_file=table.cert_file,
+        key_file=table.key_file,
+    )
+    if problems := files.problems("influx", is_tls=parts.scheme == "https", address="https://"):
+        raise ConfigError(problems)
     token = read_secret(table.token_file, TOKEN_VARIABLE, environment, "influx.token_file")
     basic = None if token is not None else _user_and_password(table, environment)
     return InfluxSettings(
@@ -65,7 +92,7 @@ def settings_from_table(table: InfluxTable, environment: Mapping[str, str]) -> I
         org=table.org,
         credential=token if token is not None else basic,
         is_basic=basic is not None,
-        ca_file=table.ca_file,
+        files=files,
     )
 
 

@@ -1,7 +1,6 @@
 """MQTT sink: alerts, log, live values, commands and status over one connection at a time."""
 
 import asyncio
-import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -12,6 +11,7 @@ from cbrn_core.errors import DeliveryError, DriverError, Refused
 from cbrn_core.site_model import SiteModel
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.mqtt_alerts import AlertPublisher
+from cbrn_gateway.sinks.mqtt_canary import Canary, ProvenCallback, ignore_proof
 from cbrn_gateway.sinks.mqtt_client import MqttLink, Outgoing
 from cbrn_gateway.sinks.mqtt_inbound import CommandCallback, ExternalCallback, Inbound
 from cbrn_gateway.sinks.mqtt_live import LivePublisher
@@ -44,6 +44,7 @@ class MqttCallbacks(msgspec.Struct, frozen=True, kw_only=True):
         on_external: takes the messages of other tools.
         on_refused: called with (topic, reason code): a technical alarm.
         on_progress: the sink connected or delivered.
+        on_proven: the path to a control room has been proven.
         render_cap: the same alert as CAP 1.2.
         health: counters of the whole daemon for the status.
     """
@@ -52,6 +53,7 @@ class MqttCallbacks(msgspec.Struct, frozen=True, kw_only=True):
     on_external: ExternalCallback | None = None
     on_refused: RefusedCallback = ignore_refusal
     on_progress: Callable[[], None] = ignore_progress
+    on_proven: ProvenCallback = ignore_proof
     render_cap: Callable[[bytes], bytes | None] | None = None
     health: Callable[[], Mapping[str, int]] = no_counters
 
@@ -73,7 +75,6 @@ class MqttSink:
         clock: Clock,
         *,
         version: str = "0",
-        tls_context: ssl.SSLContext | None = None,
         callbacks: MqttCallbacks | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
@@ -82,7 +83,6 @@ class MqttSink:
         self._clock = clock
         self._live_queue = live
         self._version = version
-        self._tls_context = settings.tls_context() if tls_context is None else tls_context
         self._calls = callbacks or MqttCallbacks()
         self._topics = Topics(city=site.city, site=site.site.id, gateway=site.gateway)
         self._online_since_us = 0
@@ -97,6 +97,10 @@ class MqttSink:
         """Send an alert that the journal could not take in time (safety 18)."""
         self._alerts.send_unjournalled(row)
 
+    def unproven(self) -> list[tuple[str, str]]:
+        """Return (control room, why) of each path whose proof is overdue."""
+        return self._canary.unproven()
+
     async def run(self) -> None:
         """Connect and deliver until cancelled or until the connection fails.
 
@@ -104,9 +108,13 @@ class MqttSink:
             Refused: the broker does not want us at all; refused topics do not end it.
             DeliveryError: an acknowledgement did not come.
             TransportError: no connection, or it went away.
+            ConfigError: a file of TLS cannot be used now.
         """
+        tls_context = None
+        if self._settings.tls:
+            tls_context = await asyncio.to_thread(self._settings.tls_context)
         self._online_since_us = self._clock.now().wall_us
-        async with MqttLink(self._settings, self._will(), self._tls_context) as link:
+        async with MqttLink(self._settings, self._will(), tls_context) as link:
             self.is_connected = True
             self.counters["mqtt_connections"] += 1
             self._calls.on_progress()
@@ -117,6 +125,7 @@ class MqttSink:
                     self._log.run(link),
                     self._live.run(link),
                     self._tell_status(link),
+                    self._canary.run(link),
                 )
             except asyncio.CancelledError:
                 await self._say_goodbye(link)
@@ -153,12 +162,22 @@ class MqttSink:
             expiry_s=settings.live_expiry_s,
             on_refused=calls.on_refused,
         )
+        self._canary = Canary(
+            settings.socs,
+            self._topics,
+            self._clock,
+            self.counters,
+            on_refused=calls.on_refused,
+            on_proven=calls.on_proven,
+        )
         self._inbound = Inbound(
             self._topics,
             self.counters,
             on_command=calls.on_command,
             on_external=calls.on_external,
             on_refused=calls.on_refused,
+            canary=self._canary,
+            refused_retry_s=settings.refused_retry_s,
         )
 
     async def _tell_status(self, link: MqttLink) -> None:

@@ -9,7 +9,8 @@ fresh client per connection.
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from cbrn_core.errors import ConnectFailed, DeliveryError, Disconnected, Refused
 from cbrn_gateway.sinks.mqtt_settings import MqttSettings
+from cbrn_gateway.sinks.tls import explain, peer_dates
 
 FIRST_FAILURE = 128
 """MQTT 5 §2.4: reason codes from 0x80 up are failures."""
@@ -69,16 +71,38 @@ class _CountingQueue(asyncio.Queue[aiomqtt.Message]):
         super().put_nowait(item)
 
 
-class _ClosingSocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails: paho would leave that to the collector."""
+_NO_FAULT = (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
-    def do_handshake(self, block: bool = False) -> None:
-        """Shake hands, or close and raise."""
-        try:
-            super().do_handshake(block)
-        except BaseException:
-            self.close()
-            raise
+
+def _telling_socket(tell: Callable[[ssl.SSLError], None]) -> type[ssl.SSLSocket]:
+    """Return a socket class that tells why TLS failed: paho throws the reason away."""
+
+    class TellingSocket(ssl.SSLSocket):
+        """Closes itself when the handshake fails: paho would leave that to the collector."""
+
+        def do_handshake(self, block: bool = False) -> None:
+            """Shake hands, or close and raise."""
+            try:
+                super().do_handshake(block)
+            except ssl.SSLError as error:
+                tell(error)
+                self.close()
+                raise
+            except BaseException:
+                self.close()
+                raise
+
+        def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+            """Receive; with TLS 1.3 the other side judges our certificate after the handshake."""
+            try:
+                return super().recv(buflen, flags)
+            except _NO_FAULT:
+                raise
+            except ssl.SSLError as error:
+                tell(error)
+                raise
+
+    return TellingSocket
 
 
 class MqttLink:
@@ -92,8 +116,9 @@ class MqttLink:
         self, settings: MqttSettings, will: Outgoing, tls_context: ssl.SSLContext | None = None
     ) -> None:
         self._settings = settings
+        self._tls_fault: ssl.SSLError | None = None
         if tls_context is not None:
-            tls_context.sslsocket_class = _ClosingSocket
+            tls_context.sslsocket_class = _telling_socket(self._note_tls_fault)
         self._client = aiomqtt.Client(
             settings.host,
             settings.port,
@@ -140,7 +165,7 @@ class MqttLink:
             raise _connect_refusal(error) from error
         except (aiomqtt.MqttError, ValueError) as error:
             self._drop()
-            raise ConnectFailed(f"{self._settings!r}: {error}") from error
+            raise ConnectFailed(await self._why(error)) from error
         return self
 
     async def __aexit__(
@@ -271,6 +296,18 @@ class MqttLink:
             self._client._on_disconnect(client, userdata, flags, reason_code, properties)  # noqa: SLF001
         else:
             connected.set_exception(aiomqtt.MqttError(f"closed before it began: {reason_code}"))
+
+    def _note_tls_fault(self, fault: ssl.SSLError) -> None:
+        self._tls_fault = fault
+
+    async def _why(self, error: Exception) -> str:
+        """Return why there is no connection, first what is wrong and then with whom."""
+        settings, fault = self._settings, self._tls_fault
+        if fault is None:
+            return f"{error} ({settings!r})"
+        dates = partial(peer_dates, settings.files, settings.host, settings.port)
+        why = await asyncio.to_thread(explain, fault, "the broker", settings.host, dates)
+        return f"{why} ({settings!r})"
 
     def _drop_after(self, connecting: "asyncio.Future[Any]") -> None:
         if not connecting.cancelled():

@@ -3,6 +3,7 @@
 Payloads are handed on as bytes; who reads them checks them against their schema.
 """
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -10,10 +11,12 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from cbrn_core.errors import CbrnError, InputError, Refused
+from cbrn_gateway.sinks.mqtt_canary import Canary
 from cbrn_gateway.sinks.mqtt_client import Incoming, MqttLink, Outgoing
 from cbrn_gateway.sinks.outbox import RefusedCallback, ignore_refusal
 from cbrn_gateway.sinks.payloads import JSON
 from cbrn_gateway.sinks.topics import Topics
+from cbrn_gateway.sinks.waiting import run_until_one_fails
 
 ANSWER_SCHEMA = "cbrn-answer/1"
 LONGEST_PAYLOAD_BYTES = 262_144
@@ -69,28 +72,44 @@ class Inbound:
         on_command: CommandCallback | None = None,
         on_external: ExternalCallback | None = None,
         on_refused: RefusedCallback = ignore_refusal,
+        canary: Canary | None = None,
+        refused_retry_s: float = 30.0,
     ) -> None:
         self._topics = topics
         self._counters = counters
         self._on_command = on_command
         self._on_external = on_external
         self._on_refused = on_refused
+        self._canary = canary
+        self._refused_retry_s = refused_retry_s
 
     async def run(self, link: MqttLink) -> None:
         """Read until the connection ends; raises Disconnected then."""
-        if self._on_command is not None:
-            await self._subscribe(link, self._topics.command)
-        if self._on_external is not None:
-            await self._subscribe(link, self._topics.external_filter)
+        await run_until_one_fails(self._subscribe(link), self._read(link))
+
+    async def _read(self, link: MqttLink) -> None:
         async for message in link.incoming():
             await self._take(link, message)
 
-    async def _subscribe(self, link: MqttLink, topic: str) -> None:
+    async def _subscribe(self, link: MqttLink) -> None:
+        """Subscribe to everything; what is refused is asked for, and told, again and again."""
+        command = None if self._on_command is None else self._topics.command
+        external = None if self._on_external is None else self._topics.external_filter
+        wanted = [topic for topic in (command, external) if topic is not None]
+        while True:
+            wanted = [topic for topic in wanted if not await self._is_granted(link, topic)]
+            if not wanted:
+                return
+            await asyncio.sleep(self._refused_retry_s)
+
+    async def _is_granted(self, link: MqttLink, topic: str) -> bool:
         try:
             await link.subscribe(topic)
         except Refused as refused:
             self._counters["mqtt_refused"] += 1
             self._on_refused(topic, refused.reason_code)
+            return False
+        return True
 
     async def _take(self, link: MqttLink, message: Incoming) -> None:
         if len(message.payload) > LONGEST_PAYLOAD_BYTES:
@@ -134,6 +153,8 @@ class Inbound:
             self._on_refused(topic, refused.reason_code)
 
     async def _hand_on(self, message: Incoming) -> None:
+        if self._canary is not None and self._canary.take(message.topic, message.payload):
+            return
         tool = self._topics.external_tool(message.topic)
         if tool is None or self._on_external is None:
             self._counters["inbound_unexpected"] += 1

@@ -9,6 +9,7 @@ import msgspec
 from cbrn_core.errors import ConfigError, Problem
 from cbrn_gateway.config.structs import MqttTable
 from cbrn_gateway.sinks.secret_files import read_secret
+from cbrn_gateway.sinks.tls import TlsFiles
 
 USERNAME_VARIABLE = "CBRN_MQTT_USERNAME"
 PASSWORD_VARIABLE = "CBRN_MQTT_PASSWORD"  # noqa: S105 - the name of the variable
@@ -26,6 +27,7 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
         session_expiry_s: how long the broker keeps commands for us (MQTT 5).
         refused_retry_s: how long a refused topic rests.
         live_interval_s: how long live values are collected into one message.
+        socs: the control rooms whose path is proven.
     """
 
     host: str
@@ -35,9 +37,8 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls: bool = False
     username: str | None = None
     password: str | None = None
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
+    files: TlsFiles = TlsFiles()
+    socs: tuple[str, ...] = ()
     keepalive_s: int = 15
     connect_timeout_s: float = 5.0
     puback_timeout_s: float = 10.0
@@ -55,21 +56,12 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
     def tls_context(self) -> ssl.SSLContext | None:
         """Return the context that verifies the broker, None without TLS.
 
-        There is no way to switch the verification off. Reads files: call it once, before
-        the event loop is busy.
+        Reads files: not on the event loop; anew for each connection.
 
         Raises:
             ConfigError: a file is missing or is not what it should be.
         """
-        if not self.tls:
-            return None
-        try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-            if self.cert_file is not None:
-                context.load_cert_chain(self.cert_file, self.key_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError([Problem("mqtt.ca_file, cert_file, key_file", str(error))]) from error
-        return context
+        return self.files.context("mqtt") if self.tls else None
 
 
 def settings_from_table(
@@ -82,10 +74,14 @@ def settings_from_table(
             names TLS files without TLS, or a secret cannot be read.
     """
     scheme, host, port = _split_url(table.url)
-    if scheme == "mqtt" and (table.ca_file or table.cert_file or table.key_file):
-        raise ConfigError([Problem("mqtt.url", "TLS files are given: write mqtts://")])
-    if table.key_file is not None and table.cert_file is None:
-        raise ConfigError([Problem("mqtt.key_file", "a key without cert_file")])
+    files = TlsFiles(
+        ca_file=table.ca_file,
+        crl_file=table.crl_file,
+        cert_file=table.cert_file,
+        key_file=table.key_file,
+    )
+    if problems := files.problems("mqtt", is_tls=scheme == "mqtts", address="mqtts://"):
+        raise ConfigError(problems)
     return MqttSettings(
         host=host,
         port=port,
@@ -98,9 +94,8 @@ def settings_from_table(
         password=read_secret(
             table.password_file, PASSWORD_VARIABLE, environment, "mqtt.password_file"
         ),
-        ca_file=table.ca_file,
-        cert_file=table.cert_file,
-        key_file=table.key_file,
+        files=files,
+        socs=tuple(dict.fromkeys(table.socs)),
     )
 
 

@@ -14,6 +14,7 @@ from cbrn_core.times import format_rfc3339
 READINGS_SCHEMA = "cbrn-readings/1"
 ESTIMATE_SCHEMA = "cbrn-estimate/1"
 STATUS_SCHEMA = "cbrn-status/1"
+CANARY_SCHEMA = "cbrn-canary/1"
 JSON = "application/json"
 CAP_XML = "application/cap+xml"
 
@@ -104,6 +105,19 @@ class StatusMessage(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int]
 
 
+class CanaryMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """`cbrn-canary/1`: proves a path, says nothing about the square.
+
+    `number` is that of this canary on this path; it rises.
+    """
+
+    schema: str
+    gateway: str
+    soc: str
+    number: int
+    sent_at: str
+
+
 def encode_readings(
     gateway: str, epoch: int, seq_from: int, seq_to: int, readings: Sequence[Reading]
 ) -> bytes:
@@ -143,6 +157,14 @@ def encode_status(
         online_since=format_rfc3339(online_since_us),
         version=version,
         counters=dict(counters),
+    )
+    return msgspec.json.encode(message)
+
+
+def encode_canary(gateway: str, soc: str, number: int, sent_at: str) -> bytes:
+    """Return a `cbrn-canary/1` payload; `sent_at` is RFC 3339."""
+    message = CanaryMessage(
+        schema=CANARY_SCHEMA, gateway=gateway, soc=soc, number=number, sent_at=sent_at
     )
     return msgspec.json.encode(message)
 

@@ -31,6 +31,11 @@ class GroupCommitter:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Return whether the thread that writes is there."""
+        return self._thread.is_alive()
+
     def submit(self, job: Callable[[], T]) -> "Future[T]":
         """Queue a job; its future ends after the commit, with a StorageError if it failed.
 

@@ -60,6 +60,11 @@ class Journal:
             file.close()
             raise
 
+    @property
+    def is_alive(self) -> bool:
+        """Return whether the thread that writes is there."""
+        return self._committer.is_alive
+
     async def append(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
         """Seal and write entries, all or none; return them as sealed once they are durable.
 

@@ -97,6 +97,11 @@ class Writer:
         """Return the sample row up to which everything is committed, or dropped and counted."""
         return self._series_lane.committed
 
+    @property
+    def is_alive(self) -> bool:
+        """Return whether the thread that writes is there."""
+        return self._thread.is_alive()
+
     def submit(self, batch: Batch) -> int:
         """Take a batch without blocking; return the row number of its last sample.
 

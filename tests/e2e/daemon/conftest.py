@@ -32,3 +32,4 @@ def new_daemon(tmp_path) -> Iterator[Callable[[str], Daemon]]:
     yield make
     for daemon in made:
         daemon.kill()
+    assert not "".join(daemon.blocking_calls() for daemon in made)

@@ -130,6 +130,32 @@ async def test_a_foreign_client_receives_alerts_log_readings_and_status(broker):
 
 
 @pytest.mark.asyncio
+async def test_the_canary_comes_back_through_the_broker_and_its_round_trip_is_in_the_status(
+    broker,
+):
+    proven = []
+    settings = changed(settings_for(broker, socs=[SOC_USER]), status_period_s=0.1)
+    gateway = Gateway(settings, on_proven=proven.append)
+    with subscriber(broker, STATUS, f"{BASE}/canary/{SOC_USER}") as soc:
+        async with gateway.up():
+            await until(lambda: proven)
+            await until(lambda: f"canary_{SOC_USER}_ms" in status_counters(soc))
+            counters = status_counters(soc)
+    assert proven == [SOC_USER]
+    assert counters[f"canary_{SOC_USER}_proven"] == 1
+    assert 0 <= counters[f"canary_{SOC_USER}_ms"] <= 10_000
+    (canary,) = [m for m in soc.messages() if m["topic"].endswith(SOC_USER)]
+    assert canary["properties"]["user-properties"] == {"schema": "cbrn-canary/1"}
+    assert gateway.sink.unproven() == []
+    assert gateway.refusals == []
+
+
+def status_counters(soc) -> dict[str, int]:
+    heard = [m for m in soc.messages() if m["topic"] == STATUS]
+    return json.loads(heard[-1]["payload"])["counters"] if heard else {}
+
+
+@pytest.mark.asyncio
 async def test_a_late_subscriber_finds_open_alerts_and_nothing_of_closed_ones(broker):
     gateway = Gateway(settings_for(broker))
     async with gateway.up():

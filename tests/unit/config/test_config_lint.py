@@ -50,7 +50,7 @@ UNSIGNED = next(
 UNSIGNED_GAS = CL2.replace("cl2", UNSIGNED)
 SIGN_GAS = f'[[alarms.signed]]\nagent = "{UNSIGNED}"\nby = "K. Nordmann"\ndate = 2026-05-01\n'
 SIGN_CL2 = '[[alarms.signed]]\nagent = "cl2"\nby = "K. Nordmann, head"\ndate = 2026-05-01\n'
-MQTT = '[mqtt]\nurl = "mqtts://broker.example"\n'
+MQTT = '[mqtt]\nurl = "mqtts://broker.example"\nsocs = ["soc-1"]\n'
 APPROVED = """
 [playbook]
 approved_by = "K. Nordmann"
@@ -196,7 +196,7 @@ def test_two_drivers_on_one_port_are_an_error():
 
 
 def test_a_secret_that_is_missing_or_open_to_others_is_said(tmp_path):
-    table = '[mqtt]\nurl = "mqtts://b"\nusername_file = "user"\npassword_file = "word"\n'
+    table = MQTT + 'username_file = "user"\npassword_file = "word"\n'
     for name, mode in (("user", 0o600), ("word", 0o640)):
         (tmp_path / name).write_text("hush")
         (tmp_path / name).chmod(mode)
@@ -205,7 +205,19 @@ def test_a_secret_that_is_missing_or_open_to_others_is_said(tmp_path):
     assert "chmod 600" in told["mqtt.password_file"][0]
     (tmp_path / "word").unlink()
     told = found(CL2, SIGN_CL2, APPROVED, table, folder=tmp_path)
-    assert "not on this machine" in told["mqtt.password_file"][0]
+    assert "the daemon stops without it" in told["mqtt.password_file"][0]
+
+
+def test_a_missing_file_of_tls_costs_the_link_not_the_daemon(tmp_path):
+    files = 'ca_file = "ca.crt"\ncrl_file = "revoked.pem"\n'
+    told = found(CL2, SIGN_CL2, APPROVED, MQTT + files, folder=tmp_path)
+    assert set(told) == {"mqtt.ca_file", "mqtt.crl_file"}
+    assert "there is no link until it is" in told["mqtt.ca_file"][0]
+
+
+def test_in_service_without_control_rooms_it_is_told_that_no_path_is_proven():
+    told = found(CL2, SIGN_CL2, APPROVED, MQTT.replace('socs = ["soc-1"]', ""))
+    assert list(told) == ["mqtt.socs"]
 
 
 def test_a_data_dir_too_deep_for_its_socket_is_an_error(tmp_path):

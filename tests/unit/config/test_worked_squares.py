@@ -113,7 +113,7 @@ def test_the_small_square_in_service_is_told_what_it_lacks():
     found = findings(signed_and_in_service(SMALL))
     assert not any(error for _, _, error in found)
     warned = {path for path, reason, _ in found if NOT_HERE not in reason}
-    assert warned == {"mqtt.url", "playbook"}
+    assert warned == {"mqtt.url", "mqtt.socs", "playbook"}
 
 
 def test_the_small_square_unsigned_is_told_which_figures_lack_a_signature():

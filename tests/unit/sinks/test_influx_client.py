@@ -41,7 +41,7 @@ class Response:
 
 async def write(outcome):
     settings = InfluxSettings(url="http://127.0.0.1:1", credential="hush")
-    async with InfluxLink(settings, now=lambda: NOW) as link:
+    async with InfluxLink(settings, settings.tls_context(), now=lambda: NOW) as link:
         answer = Answer(outcome)
         link._writer = answer
         await link.write([b"a v=1.0 1", b"b v=2.0 2"])

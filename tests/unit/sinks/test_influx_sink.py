@@ -49,7 +49,7 @@ class Desk:
         self.refusals = []
         self.slept = []
         self.clock = ManualClock(T0_US, self._gate)
-        monkeypatch.setattr(influx, "InfluxLink", lambda _: self.database)
+        monkeypatch.setattr(influx, "InfluxLink", lambda *_: self.database)
         self.sink = InfluxSink(
             InfluxSettings(url="http://db", **settings),
             self.spool,

@@ -141,6 +141,22 @@ async def test_a_refused_subscription_is_reported_and_the_other_one_stands():
 
 
 @pytest.mark.asyncio
+async def test_a_refused_subscription_is_asked_for_again_until_it_is_granted():
+    desk = Desk()
+    desk.inbound._refused_retry_s = 0.0
+    desk.broker.codes[TOPICS.command] = 135
+    async with running(desk.inbound.run(desk.link)):
+        await turns_until(lambda: len(desk.refusals) >= 3)
+        del desk.broker.codes[TOPICS.command]
+        await turns_until(lambda: TOPICS.command in desk.broker.subscriptions)
+        told = len(desk.refusals)
+        await turns()
+        assert len(desk.refusals) == told
+        await desk.link.inbox.put(Incoming(topic=TOPICS.command, payload=ASK, retained=False))
+        await turns_until(lambda: desk.asked)
+
+
+@pytest.mark.asyncio
 async def test_a_refused_answer_is_reported():
     desk = Desk()
     desk.broker.codes[TOPICS.reply("soc-1")] = 135

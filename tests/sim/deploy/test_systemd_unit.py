@@ -1,0 +1,53 @@
+"""The unit of systemd: understood by systemd itself, hardened, and it waits for the watchdog."""
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+UNIT = Path(__file__).parents[3] / "deploy" / "systemd" / "cbrn-gateway.service"
+MOST_EXPOSURE = 2.0
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed (Debian: systemd)")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def installed(tmp_path) -> str:
+    """Return the unit as it would be where the program it starts is there."""
+    started = f"ExecStart={sys.executable}"
+    text = re.sub(r"^ExecStart=\S+", started, UNIT.read_text(), flags=re.MULTILINE)
+    path = tmp_path / UNIT.name
+    path.write_text(text)
+    return str(path)
+
+
+def test_systemd_understands_every_line(installed):
+    done = analyze("verify", installed)
+    assert done.returncode == 0, done.stderr
+    assert UNIT.name not in done.stderr
+
+
+def test_it_is_hardened(installed):
+    done = analyze("security", "--offline=true", "--no-pager", installed)
+    (exposure,) = re.findall(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert float(exposure) <= MOST_EXPOSURE
+
+
+def test_it_is_started_again_for_ever_and_killed_when_it_makes_no_progress():
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read_string(UNIT.read_text())
+    service = unit["Service"]
+    assert (service["Type"], service["NotifyAccess"]) == ("notify", "main")
+    assert service["Restart"] == "always"
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    assert float(service["WatchdogSec"]) >= 30
