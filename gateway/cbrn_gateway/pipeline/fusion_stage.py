@@ -51,11 +51,23 @@ class FusionStage:
         fused = [s for s, c in enumerate(intake.channels) if hazard_of(c.quantity) in FUSED_HAZARDS]
         self._row_of = {slot: row for row, slot in enumerate(fused)}
         models = [_channel_model(intake, slot) for slot in fused]
+        self.models = models
         self.bank = Bank(models)
         self.health = HealthBank(models)
         self.backgrounds = Backgrounds(model, intake)
         self._lods = [model.lod for model in models]
-        self._shown: list[float | None] = [None] * len(models)
+        self.shown: list[float | None] = [None] * len(models)
+
+    def take_over(self, before: "FusionStage") -> None:
+        """Take over the filters whose channel and model are equal, likewise the backgrounds."""
+        self.bank.restore(before.bank.snapshot())
+        self.health.restore(before.health.snapshot())
+        self.backgrounds.restore(before.backgrounds.snapshot())
+        shown = {
+            (model.key, model.hash()): value
+            for model, value in zip(before.models, before.shown, strict=True)
+        }
+        self.shown = [shown.get((model.key, model.hash())) for model in self.models]
 
     def submit(self, accepted: Sequence[Accepted]) -> list[Fused | None]:
         """Return one entry per accepted reading, None where it moves no estimate."""
@@ -92,7 +104,7 @@ class FusionStage:
             return None
         if health & _SPIKE and not self._stood_out(item, outcome.noise_sigma):
             health &= ~_SPIKE
-        self._shown[self._row_of[item.slot]] = item.reading.value
+        self.shown[self._row_of[item.slot]] = item.reading.value
         return _estimate(item, outcome, health)
 
     def _stood_out(self, item: Accepted, noise: float) -> bool:
@@ -101,7 +113,7 @@ class FusionStage:
         A cell that rests at nothing shows half of its noise, which looks like spikes.
         """
         index = self._row_of[item.slot]
-        spike, shown = self._shown[index], item.reading.value
+        spike, shown = self.shown[index], item.reading.value
         if spike is None or shown is None:
             return False
         least = max(_SPIKE_SIGMAS * noise, _SPIKE_LODS * (self._lods[index] or 0.0))
