@@ -10,21 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import msgspec
 
-from cbrn_core.errors import ConfigError
 from cbrn_gateway.cli import EXIT_FAILED
 from cbrn_gateway.cli.options import printable, site_option
-from cbrn_gateway.config.lint import lint, unsigned_limits
+from cbrn_gateway.config.admission import admitted
+from cbrn_gateway.config.lint import lint
 from cbrn_gateway.config.load import load_site
 from cbrn_gateway.config.site_config import SiteConfig
-from cbrn_gateway.config.wires import devices_by_bus, wire_problems
+from cbrn_gateway.config.wires import devices_by_bus
 from cbrn_gateway.live.daemon import Daemon
 from cbrn_gateway.live.data_dir_lock import DataDirLock
 from cbrn_gateway.live.system_clock import SystemClock
 
 NOTICE = "Not a certified gas-safety, dosimetry or medical device; it does not replace them."
-UNSIGNED = "a limit is not signed off by the city"
 
 
 @click.command("run")
@@ -44,10 +42,7 @@ def command(site_file: Path, log_level: str) -> None:
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     site = load_site(site_file)
-    problems = wire_problems(site)
-    if problems:
-        raise ConfigError(problems)
-    config = _checked(site)
+    config = admitted(site)
     click.echo(NOTICE, err=True)
     for finding in lint(site, datetime.now(UTC).date()):
         click.echo(printable(f"warning: {finding.problem}"), err=True)
@@ -100,14 +95,3 @@ def _sinks(config: SiteConfig) -> Iterator[str]:
         yield f"MQTT {version} {config.mqtt.url}"
     if config.influx is not None:
         yield f"InfluxDB {config.influx.url} ({config.influx.bucket})"
-
-
-def _checked(config: SiteConfig) -> SiteConfig:
-    """Return the site, out of service while a limit lacks its signature; it still alarms."""
-    if not unsigned_limits(config):
-        return config
-    site = msgspec.structs.replace(
-        config.model.site, in_service=False, not_in_service_reason=UNSIGNED
-    )
-    model = msgspec.structs.replace(config.model, site=site)
-    return msgspec.structs.replace(config, model=model)

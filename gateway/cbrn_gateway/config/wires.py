@@ -1,8 +1,11 @@
 """Devices that share a wire: found and judged before anything is opened."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from cbrn_core.channel import Device
+import msgspec
+
+from cbrn_core.channel import Channel, Device, Grade
 from cbrn_core.clock import ManualClock
 from cbrn_core.errors import ConfigError, Problem
 from cbrn_drivers.catalogue import load_driver
@@ -17,6 +20,43 @@ def devices_by_bus(devices: Iterable[Device]) -> dict[str, list[Device]]:
         if device.driver != EXTERNAL:
             buses.setdefault(device.bus, []).append(device)
     return buses
+
+
+class Seat(NamedTuple):
+    """One device of a wire, in all that its driver may act on.
+
+    What only the gateway judges by – noise, limits, grade – is at rest in it.
+    """
+
+    id: str
+    device: Device
+
+
+def wirings(devices: Iterable[Device]) -> dict[str, tuple[Seat, ...]]:
+    """Return each wire's devices; where they are equal, its driver need not be touched."""
+    return {
+        name: tuple(Seat(device.id, _as_wired(device)) for device in group)
+        for name, group in devices_by_bus(devices).items()
+    }
+
+
+def _as_wired(device: Device) -> Device:
+    channels = tuple(
+        Channel(
+            station=c.station,
+            id=c.id,
+            device=c.device,
+            quantity=c.quantity,
+            unit=c.unit,
+            simulated=c.simulated,
+            range=c.range,
+            resolution=c.resolution,
+            period_s=c.period_s,
+            counting=c.counting,
+        )
+        for c in device.channels
+    )
+    return msgspec.structs.replace(device, channels=channels, grade=Grade.PROFESSIONAL)
 
 
 def wire_problems(config: SiteConfig) -> list[Problem]:

@@ -5,6 +5,7 @@ from math import isfinite, nan
 
 import msgspec
 
+from cbrn_core.channel import ChannelKey
 from cbrn_core.estimate import Estimate
 from cbrn_core.quantities import canonical_unit, hazard_of
 from cbrn_core.reading import Flag, Purpose, Quality, worst
@@ -50,7 +51,7 @@ class FusionStage:
         self._drops = drops
         fused = [s for s, c in enumerate(intake.channels) if hazard_of(c.quantity) in FUSED_HAZARDS]
         self._row_of = {slot: row for row, slot in enumerate(fused)}
-        models = [_channel_model(intake, slot) for slot in fused]
+        models = list(filter_models(intake).values())
         self.models = models
         self.bank = Bank(models)
         self.health = HealthBank(models)
@@ -124,6 +125,15 @@ class FusionStage:
             return Fused(estimate, radiation=False, background=None)
         normal = self.backgrounds.learn(item, estimate)
         return Fused(estimate, radiation=True, background=normal)
+
+
+def filter_models(intake: Intake) -> dict[ChannelKey, ChannelModel]:
+    """Return the filter model of each channel that has one; where it is equal, a filter goes on."""
+    return {
+        channel.key: _channel_model(intake, slot)
+        for slot, channel in enumerate(intake.channels)
+        if hazard_of(channel.quantity) in FUSED_HAZARDS
+    }
 
 
 def _estimate(item: Accepted, outcome: Outcome, health: int) -> Estimate:

@@ -281,8 +281,8 @@ def test_a_single_extreme_sample_alarms_also_under_new_limits():
 
 
 def test_of_a_channel_taken_out_the_hazard_stays_and_the_fault_ends():
-    faulty = (9.0, 1.0, 5, (Flag.INSTRUMENT_FAULT,), None)
-    pipeline = run_until(seconds_of([QUIET, (9.0, 1.0, 5, (), None), faulty]), CONFIG)
+    faulty = (25.0, 1.0, 5, (Flag.INSTRUMENT_FAULT,), None)
+    pipeline = run_until(seconds_of([QUIET, (25.0, 1.0, 5, (), None), faulty]), CONFIG)
     without = parse_site(TEXT + STATIONS + GAMMA, Path("site.toml"))
     said = pipeline.reconfigure(without.model, without.policy)
     later = pipeline.step(pipeline.now_us + 60 * US_PER_S, [])
