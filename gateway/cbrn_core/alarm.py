@@ -177,6 +177,7 @@ class Reason(StrEnum):
     LINK_DOWN = "link_down"
     DELIVERY_REFUSED = "delivery_refused"
     STORE_FAILED = "store_failed"
+    CONFIG_NOT_IN_FORCE = "config_not_in_force"
     MOVED = "moved"
 
 

@@ -196,6 +196,13 @@ _BY_REASON = {
     Reason.DELIVERY_REFUSED: _FAULT
     | {"station": None, "channel": None, "zone": None, "facts": {"detail": "not authorised"}},
     Reason.STORE_FAILED: _FAULT | {"station": None, "channel": None, "zone": None},
+    Reason.CONFIG_NOT_IN_FORCE: _FAULT
+    | {
+        "station": None,
+        "channel": None,
+        "zone": None,
+        "facts": {"detail": "st05-xcd delivers nothing"},
+    },
     Reason.MOVED: _FAULT | {"kind": AlarmKind.SECURITY, "facts": {"moved_m": 60.0}},
 }
 FAULTS = [reason for reason, fields in _BY_REASON.items() if fields.get("hazard") == "technical"]

@@ -110,6 +110,10 @@ ENGLISH_STEPS = StepCatalogue(
             Step(Role.TECHNICIAN, "Free disk space or replace the disk at once."),
             Step(Role.OPERATOR, "Write alarms down by hand until the store writes again."),
         ),
+        Play.CONFIGURATION: (
+            Step(Role.TECHNICIAN, "Mend the site file: cbrn-gateway config plan shows it."),
+            Step(Role.TECHNICIAN, "Apply it again and wait for its trial to end."),
+        ),
         Play.EXPLAINED: (
             Step(Role.OPERATOR, "Check that the explanation is right; nothing else to do."),
         ),

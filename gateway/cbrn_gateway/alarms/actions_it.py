@@ -128,6 +128,10 @@ ITALIAN_STEPS = StepCatalogue(
             Step(Role.TECHNICIAN, "Liberare spazio o sostituire subito il disco."),
             Step(Role.OPERATOR, "Annotare gli allarmi a mano finché l'archivio non scrive."),
         ),
+        Play.CONFIGURATION: (
+            Step(Role.TECHNICIAN, "Correggere il file: cbrn-gateway config plan lo mostra."),
+            Step(Role.TECHNICIAN, "Applicarlo di nuovo e attendere la fine della prova."),
+        ),
         Play.EXPLAINED: (
             Step(Role.OPERATOR, "Verificare che la spiegazione sia giusta; altro non serve."),
         ),

@@ -110,6 +110,10 @@ NORWEGIAN_STEPS = StepCatalogue(
             Step(Role.TECHNICIAN, "Frigjør diskplass eller bytt disk straks."),
             Step(Role.OPERATOR, "Skriv ned alarmer for hånd til lageret skriver igjen."),
         ),
+        Play.CONFIGURATION: (
+            Step(Role.TECHNICIAN, "Rett filen: cbrn-gateway config plan viser den."),
+            Step(Role.TECHNICIAN, "Ta den i bruk igjen og vent til prøvetiden er over."),
+        ),
         Play.EXPLAINED: (
             Step(Role.OPERATOR, "Sjekk at forklaringen stemmer; ellers ingenting å gjøre."),
         ),

@@ -24,6 +24,7 @@ class Play(StrEnum):
     SITE_NOT_IN_SERVICE = "site_not_in_service"
     DELIVERY = "delivery"
     STORE = "store"
+    CONFIGURATION = "configuration"
     EXPLAINED = "explained"
 
 

@@ -113,6 +113,7 @@ class TechnicalPolicy(Table, frozen=True):
     link_down: Rank
     delivery_refused: Rank
     store_failed: Rank
+    config_not_in_force: Rank = 2
 
 
 class CorroborationPolicy(Table, frozen=True):

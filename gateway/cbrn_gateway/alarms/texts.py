@@ -59,6 +59,7 @@ _FAULTS = frozenset(
         Reason.LINK_DOWN,
         Reason.DELIVERY_REFUSED,
         Reason.STORE_FAILED,
+        Reason.CONFIG_NOT_IN_FORCE,
         Reason.MOVED,
     }
 )

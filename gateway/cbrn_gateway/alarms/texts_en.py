@@ -56,6 +56,9 @@ _WHAT = {
     Reason.STORE_FAILED: (
         "{where}: the store cannot write{detail}; what comes in waits in memory, alarms still rise."
     ),
+    Reason.CONFIG_NOT_IN_FORCE: (
+        "{where}: the new configuration is not in force{detail}; the one before it stays."
+    ),
     Reason.MOVED: "{where}: fixed station {moved} from its place; readings not trusted.",
 }
 
@@ -89,6 +92,7 @@ _BRIEF = {
     Reason.LINK_DOWN: "{where}: no contact, last known state may be wrong.",
     Reason.DELIVERY_REFUSED: "{where}: an alert was refused by its receiver.",
     Reason.STORE_FAILED: "{where}: the store cannot write; alarms still rise.",
+    Reason.CONFIG_NOT_IN_FORCE: "{where}: the new configuration is not in force.",
     Reason.MOVED: "{where}: station moved {moved}, readings not trusted.",
 }
 

@@ -60,6 +60,9 @@ _WHAT = {
         "{where}: l'archivio non scrive{detail}; i dati attendono in memoria, "
         "gli allarmi continuano."
     ),
+    Reason.CONFIG_NOT_IN_FORCE: (
+        "{where}: la nuova configurazione non è in vigore{detail}; resta la precedente."
+    ),
     Reason.MOVED: (
         "{where}: stazione fissa a {moved} dal suo posto; le letture non sono affidabili."
     ),
@@ -93,6 +96,7 @@ _BRIEF = {
     Reason.LINK_DOWN: "{where}: nessun contatto, l'ultimo stato noto può essere errato.",
     Reason.DELIVERY_REFUSED: "{where}: un avviso è stato rifiutato dal destinatario.",
     Reason.STORE_FAILED: "{where}: l'archivio non scrive; gli allarmi continuano.",
+    Reason.CONFIG_NOT_IN_FORCE: "{where}: la nuova configurazione non è in vigore.",
     Reason.MOVED: "{where}: stazione spostata, {moved}; letture non affidabili.",
 }
 

@@ -56,6 +56,9 @@ _WHAT = {
         "{where}: lageret kan ikke skrive{detail}; det som kommer inn venter i minnet, "
         "alarmer går fortsatt."
     ),
+    Reason.CONFIG_NOT_IN_FORCE: (
+        "{where}: den nye konfigurasjonen gjelder ikke{detail}; den forrige gjelder fortsatt."
+    ),
     Reason.MOVED: (
         "{where}: fast stasjon {moved} fra plassen sin; målingene er ikke til å stole på."
     ),
@@ -91,6 +94,7 @@ _BRIEF = {
     Reason.LINK_DOWN: "{where}: ingen kontakt, siste kjente tilstand kan være feil.",
     Reason.DELIVERY_REFUSED: "{where}: et varsel ble avvist av mottakeren.",
     Reason.STORE_FAILED: "{where}: lageret kan ikke skrive; alarmer går fortsatt.",
+    Reason.CONFIG_NOT_IN_FORCE: "{where}: den nye konfigurasjonen gjelder ikke.",
     Reason.MOVED: "{where}: stasjonen er flyttet {moved}, målingene er ikke til å stole på.",
 }
 

@@ -38,7 +38,8 @@ def command(site_file: Path, log_level: str) -> None:
     """Run the daemon of SITE.toml until SIGTERM or Ctrl-C.
 
     It decides at the edge: alarms rise and are kept without network, broker or database.
-    One daemon per data_dir; a second one is refused. SIGTERM ends it in order.
+    One daemon per data_dir; a second one is refused. SIGTERM ends it in order, SIGHUP
+    applies the site file anew.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     site = load_site(site_file)
@@ -62,6 +63,7 @@ async def run_until_signalled(config: SiteConfig) -> int:
         daemon = Daemon(config, SystemClock())
         # what is made by now stays: a full collection that walks it holds an alert up for 50 ms
         gc.freeze()
+        loop.add_signal_handler(signal.SIGHUP, daemon.reload.site_file_changed)
         await daemon.run()
     except asyncio.CancelledError:
         return 0

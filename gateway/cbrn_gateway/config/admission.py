@@ -8,6 +8,7 @@ from cbrn_core.errors import ConfigError, Problem
 from cbrn_gateway.config.lint import unsigned_limits
 from cbrn_gateway.config.load import parse_site
 from cbrn_gateway.config.site_config import SiteConfig
+from cbrn_gateway.config.tables import read_toml
 from cbrn_gateway.config.wires import wire_problems
 
 UNSIGNED = "a limit is not signed off by the city"
@@ -74,3 +75,21 @@ def standing_problems(current: SiteConfig, new: SiteConfig) -> list[Problem]:
         for path, (before, after) in pairs.items()
         if before != after
     ]
+
+
+def data_dir_of(path: Path) -> Path:
+    """Return where the daemon of a site file keeps its files, whatever else is wrong with it.
+
+    Raises:
+        ConfigError: the file does not say so.
+    """
+    problems: list[Problem] = []
+    raw = read_toml(path, str(path), problems) or {}
+    gateway = raw.get("gateway")
+    written = gateway.get("data_dir") if isinstance(gateway, dict) else None
+    if not isinstance(written, str):
+        raise ConfigError(problems or [Problem("gateway.data_dir", "this key is missing")])
+    try:
+        return path.parent / Path(written).expanduser()
+    except RuntimeError as error:
+        raise ConfigError([Problem("gateway.data_dir", str(error))]) from None

@@ -190,8 +190,8 @@ def _wires(before: SiteConfig, after: SiteConfig) -> Iterator[Move]:
     new = wirings(after.model.devices.values())
     for name in (*old, *(wire for wire in new if wire not in old)):
         if old.get(name) != new.get(name):
-            seats = new.get(name) or old[name]
-            yield Move(f"bus {name}", _did(old, new, name), tuple(seat.id for seat in seats))
+            devices = new.get(name) or old[name]
+            yield Move(f"bus {name}", _did(old, new, name), tuple(device.id for device in devices))
 
 
 def _sinks(before: SiteConfig, after: SiteConfig) -> Iterator[Move]:

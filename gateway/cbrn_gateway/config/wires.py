@@ -1,7 +1,6 @@
 """Devices that share a wire: found and judged before anything is opened."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import msgspec
 
@@ -22,22 +21,13 @@ def devices_by_bus(devices: Iterable[Device]) -> dict[str, list[Device]]:
     return buses
 
 
-class Seat(NamedTuple):
-    """One device of a wire, in all that its driver may act on.
+def wirings(devices: Iterable[Device]) -> dict[str, tuple[Device, ...]]:
+    """Return each wire's devices, without what only the gateway judges by (noise, limits …).
 
-    What only the gateway judges by – noise, limits, grade – is at rest in it.
+    Where these are equal in two configurations, the wire's driver need not be touched.
     """
-
-    id: str
-    device: Device
-
-
-def wirings(devices: Iterable[Device]) -> dict[str, tuple[Seat, ...]]:
-    """Return each wire's devices; where they are equal, its driver need not be touched."""
-    return {
-        name: tuple(Seat(device.id, _as_wired(device)) for device in group)
-        for name, group in devices_by_bus(devices).items()
-    }
+    buses = devices_by_bus(devices)
+    return {name: tuple(_as_wired(device) for device in group) for name, group in buses.items()}
 
 
 def _as_wired(device: Device) -> Device:

@@ -86,6 +86,10 @@ class Links:
         for sink, _ in self._sinks.values():
             sink.wake()
 
+    def supervisors(self) -> dict[str, Supervisor]:
+        """Return who keeps each sink alive."""
+        return {name: supervisor for name, (_, supervisor) in self._sinks.items()}
+
     def counters(self) -> dict[str, int]:
         """Return the counters of all sinks and how often each was started again."""
         counts: dict[str, int] = {}

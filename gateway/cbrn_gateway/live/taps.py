@@ -138,6 +138,11 @@ class Taps:
         for tap in self._readings:
             tap.put(header)
 
+    def reconfigure(self, config_hash: str) -> None:
+        """Speak of another configuration from here on; nothing before it is told any more."""
+        self._config_hash = config_hash
+        self._since_start = None
+
     def turn(self, now_us: int, events: Sequence[Event]) -> None:
         """Tell what goes into this turn of the pipeline, in the order in which it does."""
         self._reached_us = now_us

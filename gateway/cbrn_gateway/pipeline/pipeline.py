@@ -35,7 +35,7 @@ from cbrn_gateway.pipeline.intake import Accepted, Intake
 from cbrn_gateway.pipeline.past import forget_arrivals, memory_of, recall_into, unheard
 
 _LOG = logging.getLogger(__name__)
-_NOT_JUDGED = "not_judged"
+NOT_JUDGED = "not_judged"
 
 
 class Ordered(msgspec.Struct, frozen=True):
@@ -384,7 +384,7 @@ class Pipeline:
     def _note_defect(self, slot: int, error: Exception) -> None:
         name = "/".join(self.intake.channels[slot].key)
         _LOG.error("%s cannot be judged", name, exc_info=error)
-        self.drops.add(_NOT_JUDGED)
+        self.drops.add(NOT_JUDGED)
         self._defects[slot] = f"the gateway cannot judge its readings ({type(error).__name__})"
 
     def _turn(self, turn: _Turn, at_us: int, out: StepOutput) -> None:
