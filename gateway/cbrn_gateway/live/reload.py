@@ -164,7 +164,8 @@ class Reload:
             answer = self._refused("the site file cannot be read", error.problems)
         else:
             answer = await self._apply(Wish(text, GATEWAY, "reload"))
-            self._site_text = text
+            if answer.accepted:
+                self._site_text = text
         if not answer.accepted:
             problems = [f"{p.path}: {p.reason}" for p in answer.problems]
             why = (*problems, answer.reason or "")[0]
@@ -199,14 +200,14 @@ class Reload:
             self._stirred.set()
         self._current = await self._recorded(wish, config, changes)
         if wish.replaces is not None:
-            await self._confirm()
+            await self._confirm(write=wish.reason is None)
         return self._answer(changes=changes)
 
     async def _judge(self, trial: Trial) -> None:
         """End a trial: keep the new configuration, or go back to the confirmed one."""
         failures = trial.failures()
         if not failures:
-            await self._confirm()
+            await self._confirm(write=True)
             return
         why = "; ".join(failures)
         config, text, _ = self._confirmed
@@ -217,14 +218,18 @@ class Reload:
         self.counters["config.rolled_back"] += answer.accepted
         self._notices.failing(Reason.CONFIG_NOT_IN_FORCE, ABOUT, why)
 
-    async def _confirm(self) -> None:
-        """Make what is in force the configuration to go back to, and of the next start."""
+    async def _confirm(self, *, write: bool) -> None:
+        """Make what is in force the configuration to go back to.
+
+        `write` makes it that of the next start, too: not where the gateway went back by
+        itself, since the site file is then somebody's work that has still to be mended.
+        """
         self._trial = None
         self._confirmed = self._current
         config, text, _ = self._current
         self._notices.mended(Reason.CONFIG_NOT_IN_FORCE, ABOUT)
         await self._setup.sinks.settle(config)
-        if text is not None:
+        if write and text is not None:
             await asyncio.to_thread(self._write_site_file, config.path, text)
 
     def _write_site_file(self, path: Path, text: str) -> None:
@@ -264,6 +269,8 @@ class Reload:
 
     async def _kept(self, wish: Wish, config: SiteConfig) -> InForce:
         """Put a configuration into the history; without a disk it is in force all the same."""
+        if not wish.text:
+            return InForce(config, None, 0)
         try:
             version = await asyncio.to_thread(
                 self._versions.add,
