@@ -41,6 +41,7 @@ def command(site_file: Path, log_level: str) -> None:
     One daemon per data_dir; a second one is refused. SIGTERM ends it in order, SIGHUP
     applies the site file anew.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes too early must not end it
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     site = load_site(site_file)
     config = admitted(site)

@@ -34,6 +34,9 @@ _LOG = logging.getLogger(__name__)
 GATEWAY = "gateway"
 ABOUT = "configuration"
 MOST_LINES = 1_000
+LONGEST_STORING_S = 5.0
+"""A disk that refuses must not keep anybody from the way back."""
+
 _HASH_SHOWN = 12
 _MOST_KNOWN = 10
 
@@ -261,10 +264,11 @@ class Reload:
             facts={"config_hash": config.model.config_hash, "reason": wish.reason},
         )
         try:
-            await self._journal.append([render_event(event, config.model.gateway)])
-            await self._save()
-        except StorageError as error:
-            _LOG.error("the change of configuration cannot be stored: %s", error)
+            async with asyncio.timeout(LONGEST_STORING_S):
+                await self._journal.append([render_event(event, config.model.gateway)])
+                await self._save()
+        except (StorageError, TimeoutError) as error:
+            _LOG.error("the change of configuration cannot be stored: %r", error)
         return in_force
 
     async def _kept(self, wish: Wish, config: SiteConfig) -> InForce:

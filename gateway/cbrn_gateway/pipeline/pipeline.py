@@ -244,10 +244,14 @@ class Pipeline:
             or place == site
         ]
         for alarm in concerned:
-            farewell = self.rules.farewell(alarm, self._now_us)
-            if farewell is not None:
-                out.alarms += self.machine.apply(farewell, self._now_us)
-        self.rules.adopt(a for a in concerned if a.condition.station is not None)
+            try:
+                farewell = self.rules.farewell(alarm, self._now_us)
+                if farewell is not None:
+                    out.alarms += self.machine.apply(farewell, self._now_us)
+                if alarm.condition.station is not None:
+                    self.rules.adopt((alarm,))
+            except Exception:  # noqa: BLE001 - a defect must not silence the whole square
+                _LOG.exception("alarm %s stays as it is", alarm.id)
         return out
 
     def _begin(self, now_us: int) -> None:
