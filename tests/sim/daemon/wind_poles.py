@@ -8,7 +8,7 @@ from pathlib import Path
 
 LINES_PER_S = 20
 FIRST = 100
-"""1.00 m/s: not calm. One line each hundredth; 59 m/s are 2 min 50 s of lines."""
+"""1.00 m/s: not calm. Each line says a hundredth more."""
 
 
 class WindPole:
