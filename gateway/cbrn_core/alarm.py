@@ -183,6 +183,7 @@ class Reason(StrEnum):
     CLOCK_SET = "clock_set"
     COVERAGE_LOST = "coverage_lost"
     CLOCK_UNSYNCED = "clock_unsynced"
+    CONFIG_NOT_IN_FORCE = "config_not_in_force"
     MOVED = "moved"
 
 

@@ -205,6 +205,13 @@ _BY_REASON = {
     Reason.COVERAGE_LOST: _FAULT
     | {"station": None, "channel": None, "agent": "cl2", "facts": {"detail": "st05/cl2: silent"}},
     Reason.CLOCK_UNSYNCED: _FAULT | {"station": None, "channel": None, "zone": None},
+    Reason.CONFIG_NOT_IN_FORCE: _FAULT
+    | {
+        "station": None,
+        "channel": None,
+        "zone": None,
+        "facts": {"detail": "st05-xcd delivers nothing"},
+    },
     Reason.MOVED: _FAULT | {"kind": AlarmKind.SECURITY, "facts": {"moved_m": 60.0}},
 }
 FAULTS = [reason for reason, fields in _BY_REASON.items() if fields.get("hazard") == "technical"]

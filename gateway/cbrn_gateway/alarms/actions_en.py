@@ -134,6 +134,10 @@ ENGLISH_STEPS = StepCatalogue(
                 "Renew the gateway's certificate and put it in its file; no restart is needed.",
             ),
         ),
+        Play.CONFIGURATION: (
+            Step(Role.TECHNICIAN, "Mend the site file: cbrn-gateway config plan shows it."),
+            Step(Role.TECHNICIAN, "Apply it again and wait for its trial to end."),
+        ),
         Play.EXPLAINED: (
             Step(Role.OPERATOR, "Check that the explanation is right; nothing else to do."),
         ),

@@ -155,6 +155,10 @@ ITALIAN_STEPS = StepCatalogue(
                 "Rinnovare il certificato del gateway e metterlo nel suo file; nessun riavvio.",
             ),
         ),
+        Play.CONFIGURATION: (
+            Step(Role.TECHNICIAN, "Correggere il file: cbrn-gateway config plan lo mostra."),
+            Step(Role.TECHNICIAN, "Applicarlo di nuovo e attendere la fine della prova."),
+        ),
         Play.EXPLAINED: (
             Step(Role.OPERATOR, "Verificare che la spiegazione sia giusta; altro non serve."),
         ),

@@ -133,6 +133,10 @@ NORWEGIAN_STEPS = StepCatalogue(
                 "Forny sertifikatet for gatewayen og legg det i filen sin; omstart trengs ikke.",
             ),
         ),
+        Play.CONFIGURATION: (
+            Step(Role.TECHNICIAN, "Rett filen: cbrn-gateway config plan viser den."),
+            Step(Role.TECHNICIAN, "Ta den i bruk igjen og vent til prøvetiden er over."),
+        ),
         Play.EXPLAINED: (
             Step(Role.OPERATOR, "Sjekk at forklaringen stemmer; ellers ingenting å gjøre."),
         ),

@@ -28,6 +28,7 @@ class Play(StrEnum):
     CERTIFICATE = "certificate"
     CLOCK = "clock"
     ZONE_BLIND = "zone_blind"
+    CONFIGURATION = "configuration"
     EXPLAINED = "explained"
 
 

@@ -4,7 +4,7 @@ Corroboration raises certainty, scope and area, never the permission to alarm (s
 It is looked at on full seconds only, so that no cut of the events changes it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from math import atan2, cos, degrees, isfinite, radians, sin, tan
 from typing import NamedTuple
 
@@ -159,6 +159,11 @@ class Corroborator:
         for key in gone:
             del self._sightings[key]
 
+    def reconfigure(self, policy: CorroborationPolicy, watching: Mapping[str, int]) -> None:
+        """Go on under another policy, with other stations; what was seen stays seen."""
+        self._policy, self._watching = policy, watching
+        self._window_us = seconds_to_us(policy.window_s)
+
     def at_station(self, station: str, purpose: str) -> list[Sighting]:
         """Return what is seen at one station."""
         return [
@@ -268,6 +273,12 @@ class WindBook:
         """Take a direction from which the wind blows."""
         if isfinite(from_deg):
             self._directions[station] = (now_us, from_deg)
+
+    def keep(self, stations: Collection[str]) -> None:
+        """Forget the wind of all other stations."""
+        for book in (self._speeds, self._directions):
+            for station in book.keys() - set(stations):
+                del book[station]
 
     def mean(self, now_us: int) -> Wind | None:
         """Return the mean over stations with fresh speed and direction; None where none is."""

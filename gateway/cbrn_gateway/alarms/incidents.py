@@ -47,6 +47,12 @@ class IncidentBook:
         self._stations = stations or {}
         self._incidents: dict[str, Incident] = {}
 
+    def under(self, policy: LifePolicy, stations: Mapping[str, Station]) -> "IncidentBook":
+        """Return the same incidents under another policy and with other stations."""
+        book = IncidentBook(self._gateway, policy, stations)
+        book.restore(self.snapshot())
+        return book
+
     def assign(self, condition: Condition, now_us: int) -> str:
         """Return the incident of a new alarm; opens one where none fits."""
         self._forget(now_us)

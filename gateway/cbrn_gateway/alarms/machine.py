@@ -137,6 +137,11 @@ class AlarmMachine:
         alarms = (held.alarm for held in self._held.values())
         return sorted(alarms, key=lambda alarm: (alarm.raised_us, alarm.id))
 
+    def reconfigure(self, policy: Policy, stations: Mapping[str, Station]) -> None:
+        """Go on under another policy and site of the same gateway; open alarms stay."""
+        self._policy = policy
+        self._incidents = self._incidents.under(policy.life, stations)
+
     def snapshot(self) -> bytes:
         """Return the whole state."""
         return msgspec.json.encode(

@@ -119,6 +119,7 @@ class TechnicalPolicy(Table, frozen=True):
     clock_set: Rank = 3
     coverage_lost: Rank = 2
     clock_unsynced: Rank = "D"
+    config_not_in_force: Rank = 2
 
 
 class CorroborationPolicy(Table, frozen=True):

@@ -6,7 +6,6 @@ stations say to one another changes on full seconds only (`on_tick`).
 
 import heapq
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +22,7 @@ from cbrn_core.alarm import (
 from cbrn_core.channel import Channel, ChannelKey
 from cbrn_core.estimate import Estimate
 from cbrn_core.quantities import Hazard, Quantity
-from cbrn_core.reading import Purpose, Quality, Reading
+from cbrn_core.reading import Quality, Reading
 from cbrn_core.site_model import SiteModel
 from cbrn_core.times import US_PER_S
 from cbrn_core.units import Unit, UnitError, convert
@@ -32,35 +31,16 @@ from cbrn_gateway.alarms.coverage import ZoneCoverage, coverage, fitted_channels
 from cbrn_gateway.alarms.policy import Policy, priority
 from cbrn_gateway.alarms.rules.blind_zones import BlindZones
 from cbrn_gateway.alarms.rules.cases import CaseBook
-from cbrn_gateway.alarms.rules.chemical import ChemicalMemory, ChemicalRule
+from cbrn_gateway.alarms.rules.channel_rules import RADIATION, ChannelRules, channel_rules
+from cbrn_gateway.alarms.rules.chemical import ChemicalMemory
 from cbrn_gateway.alarms.rules.chemical_levels import InactiveLevel
-from cbrn_gateway.alarms.rules.instrument import InstrumentRule
-from cbrn_gateway.alarms.rules.radiation import (
-    RadiationBackground,
-    RadiationMemory,
-    RadiationRule,
-)
-from cbrn_gateway.alarms.rules.technical import TechnicalMemory, TechnicalRule
+from cbrn_gateway.alarms.rules.radiation import RadiationBackground, RadiationMemory
+from cbrn_gateway.alarms.rules.technical import TechnicalMemory
 from cbrn_gateway.alarms.rules.watched import Watched
 from cbrn_gateway.privacy import without_body
 
-_WIND = frozenset({Quantity.WIND_SPEED, Quantity.WIND_DIRECTION})
-_RADIATION = frozenset(
-    {Quantity.GAMMA_COUNT_RATE, Quantity.GAMMA_DOSE_RATE, Quantity.NEUTRON_COUNT_RATE}
-)
 _COVERED = frozenset({Hazard.CHEMICAL, Hazard.RADIOLOGICAL, Hazard.BIOLOGICAL})
-_INSTRUMENT_REASONS = frozenset({Reason.INSTRUMENT_ALARM, Reason.CLASS_DETECTION})
 _PURPOSE_MARK_IGNORED = "purpose_mark_ignored"
-
-
-class _Rules(NamedTuple):
-    watched: Watched
-    technical: TechnicalRule
-    instrument: InstrumentRule
-    chemical: ChemicalRule | None
-    radiation: RadiationRule | None
-    simulated: bool
-    wind: bool
 
 
 class RulesMemory(msgspec.Struct, frozen=True):
@@ -77,14 +57,9 @@ class RuleBook:
     def __init__(self, model: SiteModel, policy: Policy) -> None:
         self._model = model
         self._policy = policy
-        corroborator = Corroborator(policy.corroboration, _stations_watching(model))
-        self._cases = CaseBook(corroborator)
+        self._cases = CaseBook(Corroborator(policy.corroboration, _stations_watching(model)))
         self._wind = WindBook()
-        radiation_channels = sum(c.quantity in _RADIATION for c in model.channels.values())
-        self._rules: dict[ChannelKey, _Rules] = {
-            channel.key: self._rules_of(channel, radiation_channels)
-            for channel in model.channels.values()
-        }
+        self._rules = self._rules_of(model, policy)
         self._deadlines: list[tuple[int, ChannelKey]] = []
         self._lone: list[ChannelKey] = []
         self._fitted = fitted_channels((r.watched for r in self._rules.values()), _COVERED)
@@ -232,16 +207,44 @@ class RuleBook:
 
     def recall(self, memory: RulesMemory) -> None:
         """Go on from a memory made under the same configuration."""
-        for key, rules in self._rules.items():
+        for rules in self._rules.values():
             chemical = memory.chemical.get(rules.watched.place_name)
             if rules.chemical is not None and chemical is not None:
                 rules.chemical.recall(chemical)
-                if rules.chemical.deadline_us is not None:
-                    heapq.heappush(self._deadlines, (rules.chemical.deadline_us, key))
             radiation = memory.radiation.get(rules.watched.place_name)
             if rules.radiation is not None and radiation is not None:
                 rules.radiation.recall(radiation)
             rules.technical.recall(memory.technical.get(rules.watched.place_name, []))
+        self._watch_deadlines()
+
+    def reconfigure(self, model: SiteModel, policy: Policy) -> frozenset[ChannelKey]:
+        """Go on for another site; return the channels whose rules are gone or others now.
+
+        The rules of a channel go on untouched where nothing that concerns them has changed.
+        Of the others only what was learnt and added up goes on: their open alarms come by
+        `adopt` and `farewell`.
+        """
+        before, after = self._rules, self._rules_of(model, policy)
+        kept = {
+            key for key in before.keys() & after.keys() if before[key].setup == after[key].setup
+        }
+        changed = frozenset(before.keys() - kept)
+        for key in changed & after.keys():
+            after[key].inherit(before[key])
+        for key in kept:
+            after[key] = before[key].moved(after[key])
+        self._cases.forget(before[key].watched for key in changed)
+        self._cases.corroborator.reconfigure(policy.corroboration, _stations_watching(model))
+        self._wind.keep({channel.station for channel in model.channels.values()})
+        if model.site != self._model.site:
+            self._service_said = model.site.in_service
+        self._model, self._policy, self._rules = model, policy, after
+        self._lone = [key for key in self._lone if key in after]
+        self._fitted = fitted_channels((r.watched for r in after.values()), _COVERED)
+        self._blind_zones.reconfigure(model, policy, self._fitted)
+        self._deadlines = []
+        self._watch_deadlines()
+        return changed
 
     def adopt(self, alarms: Iterable[Alarm]) -> None:
         """Take up open alarms after a restart or a new configuration.
@@ -256,8 +259,8 @@ class RuleBook:
             rules = self._rules.get((condition.station or "", condition.channel or ""))
             if rules is None or not condition.active or alarm.state is AlarmState.NORMAL:
                 continue
-            if _speaks_for(rules, condition):
-                self._adopt(rules, condition)
+            if rules.speaks_for(condition):
+                rules.adopt(condition)
 
     def adopt_forgotten(self, alarms: Iterable[Alarm]) -> None:
         """Take up what is open but would no longer be cleared after hearing the past again.
@@ -282,7 +285,7 @@ class RuleBook:
         if condition.station is None or condition.channel is None:
             return None
         rules = self._rules.get((condition.station, condition.channel))
-        if rules is not None and _speaks_for(rules, condition):
+        if rules is not None and rules.speaks_for(condition):
             return None
         if condition.key.kind is AlarmKind.TECHNICAL:
             return msgspec.structs.replace(condition, active=False, at_us=now_us)
@@ -317,33 +320,18 @@ class RuleBook:
         """Return what was ignored, by name."""
         return {_PURPOSE_MARK_IGNORED: self._ignored_marks}
 
-    def _adopt(self, rules: _Rules, condition: Condition) -> None:
-        if condition.key.kind is AlarmKind.TECHNICAL:
-            rules.technical.adopt(condition)
-        elif condition.reason in _INSTRUMENT_REASONS:
-            rules.instrument.adopt(condition)
-        elif rules.chemical is not None:
-            rules.chemical.adopt(condition)
-        elif rules.radiation is not None:
-            rules.radiation.adopt(condition)
+    def _rules_of(self, model: SiteModel, policy: Policy) -> dict[ChannelKey, ChannelRules]:
+        channels = model.channels.values()
+        number = sum(channel.quantity in RADIATION for channel in channels)
+        return {
+            channel.key: channel_rules(channel, model, policy, self._cases, number)
+            for channel in channels
+        }
 
-    def _rules_of(self, channel: Channel, radiation_channels: int) -> _Rules:
-        watched = Watched(channel, self._model)
-        chemical = radiation = None
-        if watched.hazard is Hazard.CHEMICAL:
-            rule = ChemicalRule(watched, self._policy, self._cases)
-            chemical = rule if rule.has_levels else None
-        elif channel.quantity in _RADIATION:
-            radiation = RadiationRule(watched, self._policy, self._cases, radiation_channels)
-        return _Rules(
-            watched=watched,
-            technical=TechnicalRule(watched, self._policy, self._cases),
-            instrument=InstrumentRule(watched, self._policy, self._cases),
-            chemical=chemical,
-            radiation=radiation,
-            simulated=channel.simulated,
-            wind=channel.quantity in _WIND,
-        )
+    def _watch_deadlines(self) -> None:
+        for key, rules in self._rules.items():
+            if rules.chemical is not None and rules.chemical.deadline_us is not None:
+                heapq.heappush(self._deadlines, (rules.chemical.deadline_us, key))
 
     def _note_wind(
         self, channel: Channel, value: float | None, unit: Unit, quality: Quality, now_us: int
@@ -375,17 +363,6 @@ class RuleBook:
             clears_when="in_service = true in the site file",
             facts={"not_in_service": site.not_in_service_reason or True},
         )
-
-
-def _speaks_for(rules: _Rules, condition: Condition) -> bool:
-    """Return whether a channel's rules, as configured now, can end an alarm of theirs."""
-    if (condition.purpose == Purpose.ACTUAL) is rules.simulated:
-        return False
-    if condition.key.kind is AlarmKind.TECHNICAL or condition.reason in _INSTRUMENT_REASONS:
-        return True
-    if rules.chemical is not None:
-        return condition.key == rules.chemical.key
-    return rules.radiation is not None and condition.key.agent == rules.watched.agent
 
 
 def _stations_watching(model: SiteModel) -> dict[str, int]:

@@ -66,6 +66,7 @@ _FAULTS = frozenset(
         Reason.CLOCK_SET,
         Reason.COVERAGE_LOST,
         Reason.CLOCK_UNSYNCED,
+        Reason.CONFIG_NOT_IN_FORCE,
         Reason.MOVED,
     }
 )

@@ -76,6 +76,9 @@ _WHAT = {
         "{where}: a certificate of the gateway ends soon{detail}; "
         "renew it before the link is refused."
     ),
+    Reason.CONFIG_NOT_IN_FORCE: (
+        "{where}: the new configuration is not in force{detail}; the one before it stays."
+    ),
     Reason.MOVED: "{where}: fixed station {moved} from its place; readings not trusted.",
 }
 
@@ -115,6 +118,7 @@ _BRIEF = {
     Reason.CLOCK_SET: ("{where}: the gateway's clock was set."),
     Reason.CLOCK_UNSYNCED: ("{where}: the gateway's clock is not synchronised."),
     Reason.CERTIFICATE_EXPIRES: "{where}: a certificate of the gateway ends soon.",
+    Reason.CONFIG_NOT_IN_FORCE: "{where}: the new configuration is not in force.",
     Reason.MOVED: "{where}: station moved {moved}, readings not trusted.",
 }
 

@@ -82,6 +82,9 @@ _WHAT = {
         "{where}: un certificato del gateway scade presto{detail}; "
         "rinnovarlo prima che il collegamento sia rifiutato."
     ),
+    Reason.CONFIG_NOT_IN_FORCE: (
+        "{where}: la nuova configurazione non è in vigore{detail}; resta la precedente."
+    ),
     Reason.MOVED: (
         "{where}: stazione fissa a {moved} dal suo posto; le letture non sono affidabili."
     ),
@@ -121,6 +124,7 @@ _BRIEF = {
     Reason.CLOCK_SET: ("{where}: l'orologio del gateway è stato regolato."),
     Reason.CLOCK_UNSYNCED: ("{where}: l'orologio del gateway non è sincronizzato."),
     Reason.CERTIFICATE_EXPIRES: "{where}: un certificato del gateway scade presto.",
+    Reason.CONFIG_NOT_IN_FORCE: "{where}: la nuova configurazione non è in vigore.",
     Reason.MOVED: "{where}: stazione spostata, {moved}; letture non affidabili.",
 }
 

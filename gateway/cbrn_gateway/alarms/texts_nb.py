@@ -77,6 +77,9 @@ _WHAT = {
         "{where}: et sertifikat for gatewayen går snart ut{detail}; "
         "forny det før forbindelsen avvises."
     ),
+    Reason.CONFIG_NOT_IN_FORCE: (
+        "{where}: den nye konfigurasjonen gjelder ikke{detail}; den forrige gjelder fortsatt."
+    ),
     Reason.MOVED: (
         "{where}: fast stasjon {moved} fra plassen sin; målingene er ikke til å stole på."
     ),
@@ -118,6 +121,7 @@ _BRIEF = {
     Reason.CLOCK_SET: ("{where}: klokken i gatewayen ble stilt."),
     Reason.CLOCK_UNSYNCED: ("{where}: klokken i gatewayen er ikke synkronisert."),
     Reason.CERTIFICATE_EXPIRES: "{where}: et sertifikat for gatewayen går snart ut.",
+    Reason.CONFIG_NOT_IN_FORCE: "{where}: den nye konfigurasjonen gjelder ikke.",
     Reason.MOVED: "{where}: stasjonen er flyttet {moved}, målingene er ikke til å stole på.",
 }
 

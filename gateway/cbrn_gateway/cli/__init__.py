@@ -18,6 +18,7 @@ COMMANDS = {
     "check": "validate a site file without any input or output",
     "run": "the daemon",
     "alerts": "list, acknowledge, shelve, resolve, comment",
+    "config": "plan, apply and take back a new site file while it runs",
     "record": "capture what the instruments say",
     "replay": "the same pipeline in virtual time over a recording",
     "profiles": "list the instruments",

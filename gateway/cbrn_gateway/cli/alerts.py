@@ -1,8 +1,6 @@
 """`alerts`: what stands, and what a person does about it."""
 
 import asyncio
-import getpass
-import os
 import re
 import sys
 import time
@@ -18,7 +16,13 @@ import msgspec
 from cbrn_core.errors import ConfigError, PrerequisiteMissing, Problem, StorageError
 from cbrn_core.times import US_PER_S, parse_rfc3339, us_to_datetime
 from cbrn_gateway.cli import EXIT_FAILED
-from cbrn_gateway.cli.options import json_option, print_table, printable, site_option
+from cbrn_gateway.cli.options import (
+    json_option,
+    login_name,
+    print_table,
+    printable,
+    site_option,
+)
 from cbrn_gateway.config.load import load_site
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.control import ask, is_running
@@ -173,7 +177,7 @@ def _order(
     alarm_id, newest = _resolved(config, named.lower())
     wish = CommandMessage(
         verb=verb,
-        actor=actor or _login(),
+        actor=actor or login_name(),
         alarm_id=alarm_id,
         version=version or (int(seen) if seen else newest),
         idempotency_key=key or uuid.uuid4().hex,
@@ -269,13 +273,3 @@ def _duration_s(text: str) -> float:
     if match is None:
         raise ConfigError([Problem("--for", f"{text!r} is not like 90s, 30m or 2h")])
     return float(match[1]) * _SECONDS[match[2]]
-
-
-def _login() -> str:
-    named = os.environ.get("CBRN_ACTOR") or os.environ.get("SUDO_USER")
-    if named:
-        return named
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        raise click.UsageError("say who you are: --actor 'name, role'") from None

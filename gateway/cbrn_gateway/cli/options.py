@@ -1,5 +1,7 @@
 """Options and ways of printing that several commands share."""
 
+import getpass
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,6 +25,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 def printable(text: str) -> str:
     """Return one line without control characters: nobody's text may steer this terminal."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def login_name() -> str:
+    """Return who gives an order: CBRN_ACTOR, or the login; a usage error where nobody is known."""
+    named = os.environ.get("CBRN_ACTOR") or os.environ.get("SUDO_USER")
+    if named:
+        return named
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise click.UsageError("say who you are: --actor 'name, role'") from None
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -17,7 +17,7 @@ from cbrn_gateway.cli.options import site_option
 from cbrn_gateway.config.load import load_site
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.config.wires import devices_by_bus, wire_problems
-from cbrn_gateway.live.buses import make_buses
+from cbrn_gateway.live.buses import Buses
 from cbrn_gateway.live.control import TapStream, open_tap
 from cbrn_gateway.live.data_dir_lock import DataDirLock
 from cbrn_gateway.live.inbox import Inbox
@@ -163,15 +163,15 @@ async def _from_wires(config: SiteConfig, tracks: list[_Track], tally: _Tally) -
     clock, drops = SystemClock(), DropCounter()
     inbox = Inbox(clock, drops)
     taps = Taps(config.model, clock)
-    buses = make_buses(config.model.devices.values(), inbox, clock, taps.listen)
+    buses = Buses(inbox, clock, taps.listen)
+    buses.join(buses.plan(config.model.devices.values()).new)
     with DataDirLock(config.data_dir, "record"):
         taps.begin(clock.now().steady_us)
         async with asyncio.TaskGroup() as tasks:
             for track in tracks:
                 lines = _lines_of_tap(taps.add(track.wanted))
                 tasks.create_task(_keep(lines, track, tally))
-            for bus in buses:
-                tasks.create_task(bus.supervisor.run())
+            tasks.create_task(buses.run())
             tasks.create_task(_pass_on(inbox, taps, drops, tally))
 
 

@@ -10,21 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import msgspec
 
-from cbrn_core.errors import ConfigError
 from cbrn_gateway.cli import EXIT_FAILED
 from cbrn_gateway.cli.options import printable, site_option
-from cbrn_gateway.config.lint import lint, unsigned_limits
+from cbrn_gateway.config.admission import admitted
+from cbrn_gateway.config.lint import lint
 from cbrn_gateway.config.load import load_site
 from cbrn_gateway.config.site_config import SiteConfig
-from cbrn_gateway.config.wires import devices_by_bus, wire_problems
+from cbrn_gateway.config.wires import devices_by_bus
 from cbrn_gateway.live.daemon import Daemon
 from cbrn_gateway.live.data_dir_lock import DataDirLock
 from cbrn_gateway.live.system_clock import SystemClock
 
 NOTICE = "Not a certified gas-safety, dosimetry or medical device; it does not replace them."
-UNSIGNED = "a limit is not signed off by the city"
 
 
 @click.command("run")
@@ -40,14 +38,13 @@ def command(site_file: Path, log_level: str) -> None:
     """Run the daemon of SITE.toml until SIGTERM or Ctrl-C.
 
     It decides at the edge: alarms rise and are kept without network, broker or database.
-    One daemon per data_dir; a second one is refused. SIGTERM ends it in order.
+    One daemon per data_dir; a second one is refused. SIGTERM ends it in order, SIGHUP
+    applies the site file anew.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes too early must not end it
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     site = load_site(site_file)
-    problems = wire_problems(site)
-    if problems:
-        raise ConfigError(problems)
-    config = _checked(site)
+    config = admitted(site)
     click.echo(NOTICE, err=True)
     for finding in lint(site, datetime.now(UTC).date()):
         click.echo(printable(f"warning: {finding.problem}"), err=True)
@@ -67,6 +64,7 @@ async def run_until_signalled(config: SiteConfig) -> int:
         daemon = Daemon(config, SystemClock())
         # what is made by now stays: a full collection that walks it holds an alert up for 50 ms
         gc.freeze()
+        loop.add_signal_handler(signal.SIGHUP, daemon.reload.site_file_changed)
         await daemon.run()
     except asyncio.CancelledError:
         return 0
@@ -100,14 +98,3 @@ def _sinks(config: SiteConfig) -> Iterator[str]:
         yield f"MQTT {version} {config.mqtt.url}"
     if config.influx is not None:
         yield f"InfluxDB {config.influx.url} ({config.influx.bucket})"
-
-
-def _checked(config: SiteConfig) -> SiteConfig:
-    """Return the site, out of service while a limit lacks its signature; it still alarms."""
-    if not unsigned_limits(config):
-        return config
-    site = msgspec.structs.replace(
-        config.model.site, in_service=False, not_in_service_reason=UNSIGNED
-    )
-    model = msgspec.structs.replace(config.model, site=site)
-    return msgspec.structs.replace(config, model=model)

@@ -128,6 +128,7 @@ def _resolve(raw: dict[str, Any], path: Path, problems: list[Problem]) -> SiteCo
         data_dir=data_dir,
         model=model,
         policy=policy,
+        config_trial_s=gateway.config_trial_s,
         language=site.language,
         playbook=playbook,
         approved={} if playbook is None else approved_plays(playbook, steps),

@@ -18,6 +18,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path: the site file; paths in it start at its folder, those of secrets already do here.
         playbook: as written; `approved` is what follows from it, by play.
+        config_trial_s: how long a new configuration has to prove itself in a running daemon.
         not_built: tables that are valid but that this version does not use yet.
     """
 
@@ -25,6 +26,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path
     model: SiteModel
     policy: Policy
+    config_trial_s: float = 60.0
     language: Language = Language.EN
     playbook: PlaybookTable | None = None
     approved: dict[Play, ApprovedPlay] = {}

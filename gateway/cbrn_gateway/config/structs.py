@@ -23,11 +23,15 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.001, le=31_536_000)]
 
 
 class GatewayTable(Table, frozen=True):
-    """Who this gateway is and where it keeps its files."""
+    """Who this gateway is and where it keeps its files.
+
+    `config_trial_s`: how long a new configuration has to prove itself in a running daemon.
+    """
 
     id: Id
     city: Id
     data_dir: FilePath
+    config_trial_s: Seconds = 60.0
 
 
 class CordonTable(Table, frozen=True):

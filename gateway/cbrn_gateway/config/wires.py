@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
-from cbrn_core.channel import Device
+import msgspec
+
+from cbrn_core.channel import Channel, Device, Grade
 from cbrn_core.clock import ManualClock
 from cbrn_core.errors import ConfigError, Problem
 from cbrn_drivers.catalogue import load_driver
@@ -17,6 +19,34 @@ def devices_by_bus(devices: Iterable[Device]) -> dict[str, list[Device]]:
         if device.driver != EXTERNAL:
             buses.setdefault(device.bus, []).append(device)
     return buses
+
+
+def wirings(devices: Iterable[Device]) -> dict[str, tuple[Device, ...]]:
+    """Return each wire's devices, without what only the gateway judges by (noise, limits …).
+
+    Where these are equal in two configurations, the wire's driver need not be touched.
+    """
+    buses = devices_by_bus(devices)
+    return {name: tuple(_as_wired(device) for device in group) for name, group in buses.items()}
+
+
+def _as_wired(device: Device) -> Device:
+    channels = tuple(
+        Channel(
+            station=c.station,
+            id=c.id,
+            device=c.device,
+            quantity=c.quantity,
+            unit=c.unit,
+            simulated=c.simulated,
+            range=c.range,
+            resolution=c.resolution,
+            period_s=c.period_s,
+            counting=c.counting,
+        )
+        for c in device.channels
+    )
+    return msgspec.structs.replace(device, channels=channels, grade=Grade.PROFESSIONAL)
 
 
 def wire_problems(config: SiteConfig) -> list[Problem]:

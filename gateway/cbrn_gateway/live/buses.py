@@ -1,18 +1,20 @@
 """Buses: devices that share a wire have one driver and one supervisor."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from typing import NamedTuple
 
 from cbrn_core.channel import Device
 from cbrn_core.clock import Clock
 from cbrn_core.protocols import Driver, Rereads
 from cbrn_drivers.catalogue import load_driver
 from cbrn_drivers.transport.wiretap import WireListener, overheard_by
-from cbrn_gateway.config.wires import devices_by_bus
+from cbrn_gateway.config.wires import devices_by_bus, wirings
 from cbrn_gateway.live.inbox import Inbox
 from cbrn_gateway.live.progress import ProgressWatch
 from cbrn_gateway.live.supervisor import Supervisor
+from cbrn_gateway.live.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,8 +31,10 @@ class Bus:
         *,
         listener: WireListener | None = None,
         watch: ProgressWatch | None = None,
+        wiring: tuple[Device, ...] = (),
     ) -> None:
         self.name = name
+        self.wiring = wiring
         self.readings = 0
         self._watch = ProgressWatch((), clock) if watch is None else watch
         self._listener = listener
@@ -57,24 +61,87 @@ class Bus:
                     self.supervisor.progressed()
 
 
-def make_buses(
-    devices: Iterable[Device],
-    inbox: Inbox,
-    clock: Clock,
-    listen: Callable[[str, Sequence[Device]], WireListener] | None = None,
-) -> list[Bus]:
-    """Return one bus per wire; nothing is opened yet.
+class Rewiring(NamedTuple):
+    """Which buses end, and which start; one that changes does both."""
+
+    gone: tuple[Bus, ...]
+    new: tuple[Bus, ...]
+
+
+Listen = Callable[[str, Sequence[Device]], WireListener]
+
+
+class Buses:
+    """One bus per wire of the configuration in force.
 
     `listen(bus name, its devices)` returns who overhears that wire.
     """
-    return [
-        Bus(
+
+    def __init__(self, inbox: Inbox, clock: Clock, listen: Listen | None = None) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._listen = listen
+        self._buses: dict[str, Bus] = {}
+        self._workers = Workers()
+
+    def __iter__(self) -> Iterator[Bus]:
+        return iter(self._buses.values())
+
+    def plan(self, devices: Collection[Device]) -> Rewiring:
+        """Return what other devices need; opens nothing, touches nothing.
+
+        Raises:
+            ConfigError: a wire that cannot be opened as configured.
+        """
+        wired, groups = wirings(devices), devices_by_bus(devices)
+        gone = [bus for bus in self if bus.wiring != wired.get(bus.name)]
+        staying = self._buses.keys() - {bus.name for bus in gone}
+        new = [
+            self._bus(name, group, wired[name])
+            for name, group in groups.items()
+            if name not in staying
+        ]
+        return Rewiring(tuple(gone), tuple(new))
+
+    async def leave(self, buses: Iterable[Bus]) -> None:
+        """End buses and wait until their wires are closed."""
+        for bus in buses:
+            await self._workers.remove(bus.name)
+            self._buses.pop(bus.name, None)
+
+    def join(self, buses: Iterable[Bus]) -> None:
+        """Start buses."""
+        for bus in buses:
+            self._buses[bus.name] = bus
+            self._workers.add(bus.name, bus.supervisor.run)
+
+    def reread(self, device_id: str) -> None:
+        """Have a device read again at once where its wire can."""
+        for bus in self:
+            bus.reread(device_id)
+
+    def counters(self) -> dict[str, int]:
+        """Return what was read and dropped, by bus."""
+        counts: dict[str, int] = {}
+        for bus in self:
+            counts |= {f"{bus.name}.{name}": n for name, n in bus.counters().items()}
+            counts[f"{bus.name}.readings"] = bus.readings
+            counts[f"{bus.name}.restarts"] = bus.supervisor.restarts
+        return counts
+
+    async def run(self) -> None:
+        """Run all buses until cancelled."""
+        await self._workers.run()
+
+    def _bus(self, name: str, group: Sequence[Device], wiring: tuple[Device, ...]) -> Bus:
+        driver = load_driver(group[0].driver).open_bus(group, self._clock)
+        listener = None if self._listen is None else self._listen(name, group)
+        return Bus(
             name,
-            load_driver(group[0].driver).open_bus(group, clock),
-            inbox,
-            clock,
-            listener=None if listen is None else listen(name, group),
-            watch=ProgressWatch(group, clock),
+            driver,
+            self._inbox,
+            self._clock,
+            listener=listener,
+            watch=ProgressWatch(group, self._clock),
+            wiring=wiring,
         )
-        for name, group in devices_by_bus(devices).items()
-    ]

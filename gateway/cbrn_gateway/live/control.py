@@ -21,7 +21,9 @@ from cbrn_gateway.live.taps import Tap, TapRequest, Taps, Wanted
 _LOG = logging.getLogger(__name__)
 
 SOCKET_NAME = "control.sock"
-LONGEST_LINE_BYTES = 65_536
+LONGEST_LINE_BYTES = 10_000_000
+"""A whole site file fits into one line."""
+
 _LONGEST_TOLD_BYTES = 1_000_000
 ANSWER_WAIT_S = 5.0
 
@@ -142,7 +144,7 @@ async def is_running(folder: Path) -> bool:
     return True
 
 
-async def ask(folder: Path, line: bytes) -> bytes:
+async def ask(folder: Path, line: bytes, wait_s: float = ANSWER_WAIT_S) -> bytes:
     """Send one line to the daemon that runs in `folder`; return its answer.
 
     Raises:
@@ -155,7 +157,7 @@ async def ask(folder: Path, line: bytes) -> bytes:
         raise PrerequisiteMissing(text)
     reader, writer = connection
     try:
-        async with asyncio.timeout(ANSWER_WAIT_S):
+        async with asyncio.timeout(wait_s):
             writer.write(line + b"\n")
             await writer.drain()
             answer = await reader.readline()

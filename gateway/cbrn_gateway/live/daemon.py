@@ -12,7 +12,7 @@ from cbrn_core.clock import Clock
 from cbrn_core.errors import StorageError
 from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_gateway.config.site_config import SiteConfig
-from cbrn_gateway.live.buses import Bus, make_buses
+from cbrn_gateway.live.buses import Buses
 from cbrn_gateway.live.clock_watch import ClockWatch
 from cbrn_gateway.live.control import ControlServer
 from cbrn_gateway.live.external import ExternalReadings
@@ -22,15 +22,16 @@ from cbrn_gateway.live.loop_watch import LoopWatch
 from cbrn_gateway.live.notices import Notices
 from cbrn_gateway.live.operators import Operators
 from cbrn_gateway.live.outlets import Outlets
+from cbrn_gateway.live.reload import Reload
 from cbrn_gateway.live.restart import Restart, Resumed
 from cbrn_gateway.live.service import Pace, Service, ServiceSocket
+from cbrn_gateway.live.setup import Setup
+from cbrn_gateway.live.sinks import Sinks, mqtt_consumers
 from cbrn_gateway.live.taps import Taps
 from cbrn_gateway.live.vitals import Vitals
 from cbrn_gateway.pipeline.pipeline import Pipeline
 from cbrn_gateway.sinks.live_queue import LiveQueue
-from cbrn_gateway.sinks.outbox import ALERTS_CONSUMER, LOG_CONSUMER
 from cbrn_gateway.store.journal import Journal
-from cbrn_gateway.store.outbox import Consumer, View
 from cbrn_gateway.store.series import Series, SeriesReader, Snapshot
 from cbrn_gateway.store.spool import Spool
 from cbrn_gateway.store.writer import Writer
@@ -50,23 +51,21 @@ class Daemon:
     """Everything of one site file, made on the event loop and run until cancelled."""
 
     def __init__(self, config: SiteConfig, clock: Clock) -> None:
-        self.config = config
-        self.pipeline = Pipeline(config.model, config.policy)
-        self.inbox = Inbox(clock, self.pipeline.drops)
+        self._clock = clock
+        pipeline = Pipeline(config.model, config.policy)
+        self.inbox = Inbox(clock, pipeline.drops)
         self.taps = Taps(config.model, clock)
-        self.buses: list[Bus] = make_buses(
-            config.model.devices.values(), self.inbox, clock, self.taps.listen
-        )
         self.operators = Operators(config.model.gateway, clock, self.inbox.put_order)
         self.resumed: Resumed | None = None
-        self._clock = clock
         self._notices = Notices(config.model, config.policy, clock, self.inbox.put_order)
-        self._links = Links(config, clock, self._notices)
         self._clock_watch = ClockWatch(clock, self._notices)
         self._loop_watch = LoopWatch(self._came_late)
         self._turned_us: int | None = None
         self._kept = 0
-        self._make_stores()
+        self._make_stores(config)
+        self.setup = self._made_setup(config, pipeline)
+        self.outlets.wakers.append(self.setup.sinks.wake)
+        self.reload = Reload(self.setup, self._journal, self._notices, clock, self._save_snapshot)
 
     async def run(self) -> None:
         """Run until cancelled; what was accepted by then is stored and journalled.
@@ -77,32 +76,28 @@ class Daemon:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._close_stores)
             await self._resume()
-            folder = self.config.data_dir
-            control = ControlServer(folder, self.operators.answer_line, self.taps)
+            await self.reload.begin()
+            control = ControlServer(self.setup.config.data_dir, self._answer, self.taps)
             await stack.enter_async_context(control)
             await self._work()
 
     def health(self) -> Mapping[str, int]:
         """Return the counters of the whole daemon."""
-        counts = dict(self.pipeline.drops.counts()) | self._writer.counters()
-        counts |= self.pipeline.rules.counters()
-        counts |= self._links.counters()
+        pipeline = self.setup.pipeline
+        counts = dict(pipeline.drops.counts()) | self._writer.counters()
+        counts |= pipeline.rules.counters()
+        counts |= self.setup.sinks.counters() | self.setup.buses.counters()
         counts |= self._loop_watch.counters()
-        for bus in self.buses:
-            counts |= {f"{bus.name}.{name}": n for name, n in bus.counters().items()}
-            counts[f"{bus.name}.readings"] = bus.readings
-            counts[f"{bus.name}.restarts"] = bus.supervisor.restarts
-        return counts
+        return counts | self.reload.counters
 
-    def _make_stores(self) -> None:
-        config, folder = self.config, self.config.data_dir
+    def _make_stores(self, config: SiteConfig) -> None:
+        folder = config.data_dir
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         epoch = self._clock.now().wall_us // US_PER_S
-        consumers = (Consumer(ALERTS_CONSUMER, View.NEWEST), Consumer(LOG_CONSUMER, View.LOG))
         self._journal = Journal.open(
             folder / "journal.db",
             epoch=epoch,
-            consumers=consumers if config.mqtt is not None else (),
+            consumers=mqtt_consumers() if config.mqtt is not None else (),
         )
         most_bytes = int(config.store.spool_most_mb * _BYTES_PER_MB)
         spool = Spool(
@@ -110,26 +105,56 @@ class Daemon:
         )
         series = Series(folder / _SERIES_FILE)
         self._writer = Writer(series, spool, on_error=self._store_refuses)
-        live = LiveQueue(config.model, epoch)
-        self.outlets = Outlets(config, self._journal, self._writer, live, self._clock)
+        self._live = LiveQueue(config.model, epoch)
+        self.outlets = Outlets(config, self._journal, self._writer, self._live, self._clock)
         self.outlets.on_refusing_journal = self._journal_refuses
         self.outlets.stamped = self._clock_watch.stamped
-        external = ExternalReadings(config.model, self._clock, self.pipeline.drops, self.inbox.put)
-        self._links.add_mqtt(self._journal, live, self.operators, external, self.health)
-        self._links.add_influx(self._writer)
-        self.outlets.wakers.append(self._links.wake)
+
+    def _made_setup(self, config: SiteConfig, pipeline: Pipeline) -> Setup:
+        """Return the parts of the first configuration, and let the others follow the next."""
+        external = ExternalReadings(config.model, self._clock, pipeline.drops, self.inbox.put)
+
+        def add_mqtt(links: Links) -> None:
+            links.add_mqtt(self._journal, self._live, self.operators, external, self.health)
+
+        def add_influx(links: Links) -> None:
+            links.add_influx(self._writer)
+
+        setup = Setup(
+            config,
+            pipeline,
+            Buses(self.inbox, self._clock, self.taps.listen),
+            Sinks(
+                {"mqtt": add_mqtt, "influx": add_influx}, self._clock, self._notices, self._journal
+            ),
+            turn=self._turn,
+            publish=self.outlets.take,
+        )
+        setup.followers += [
+            self.outlets.reconfigure,
+            lambda new: self._notices.reconfigure(new.model, new.policy),
+            lambda new: external.reconfigure(new.model),
+            lambda new: self.taps.reconfigure(new.model),
+            lambda _: self.inbox.stir(),
+        ]
+        return setup
+
+    async def _answer(self, line: bytes) -> bytes:
+        about_config = await self.reload.answer(line)
+        return await self.operators.answer_line(line) if about_config is None else about_config
 
     async def _resume(self) -> None:
-        reader = SeriesReader(self.config.data_dir / _SERIES_FILE)
+        config, pipeline = self.setup.config, self.setup.pipeline
+        reader = SeriesReader(config.data_dir / _SERIES_FILE)
         try:
-            restart = Restart(self.pipeline, self._journal, reader, self.config.model.config_hash)
+            restart = Restart(pipeline, self._journal, reader, config.model.config_hash)
             self.resumed = await restart.resume(
                 self.outlets.spool_again, self.outlets.spool_alert_again
             )
         finally:
             reader.close()
         self.outlets.take(self.resumed.out)
-        self._notices.adopt(self.pipeline.machine.open_alarms())
+        self._notices.adopt(pipeline.machine.open_alarms())
         _LOG.info(
             "taken up: %d open alarms, %d filters, %d readings heard again in %.1f s",
             *self.resumed[:4],
@@ -137,22 +162,23 @@ class Daemon:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            for bus in self.buses:
-                tasks.create_task(bus.supervisor.run())
             lasting = [
                 tasks.create_task(self.outlets.journal_alerts(), name="journalling"),
-                tasks.create_task(self._links.run(), name="sinks"),
+                tasks.create_task(self.setup.sinks.run(), name="sinks"),
+                tasks.create_task(self.setup.buses.run(), name="buses"),
                 tasks.create_task(self._keep_snapshots(), name="snapshots"),
                 tasks.create_task(self._loop_watch.run(), name="loop watch"),
                 tasks.create_task(self._clock_watch.run(), name="clock watch"),
+                tasks.create_task(self.reload.run(), name="configuration"),
                 tasks.create_task(self._turns(), name="turns"),
             ]
             tasks.create_task(self._service(lasting).run())
 
     async def _turns(self) -> None:
-        self.pipeline.start(self._clock.now().steady_us)
+        pipeline = self.setup.pipeline
+        pipeline.start(self._clock.now().steady_us)
         fresh = self.resumed is None or not any(self.resumed[:3])
-        self.taps.begin(self.pipeline.now_us, fresh=fresh)
+        self.taps.begin(pipeline.now_us, fresh=fresh)
         while True:
             await self.inbox.wait(self._next_turn_us())
             await self._clock.sleep(GATHER_S)
@@ -161,19 +187,17 @@ class Daemon:
     def _next_turn_us(self) -> int:
         """Return when to turn at the latest: also where nothing happens, progress shows."""
         latest_us = self._clock.now().steady_us + seconds_to_us(TURN_EVERY_S)
-        deadline_us = self.pipeline.next_deadline()
+        deadline_us = self.setup.pipeline.next_deadline()
         return latest_us if deadline_us is None else min(deadline_us, latest_us)
 
     def _turn(self) -> None:
         now_us, events = self.inbox.take()
         self.taps.turn(now_us, events)
-        out = self.pipeline.step(now_us, events)
+        out = self.setup.pipeline.step(now_us, events)
         self.outlets.take(out)
         self.operators.settle(out.answers)
         for key in out.rereads:
-            device = self.config.model.channels[key].device
-            for bus in self.buses:
-                bus.reread(device)
+            self.setup.buses.reread(self.setup.config.model.channels[key].device)
         self._kept += len(out.readings)
         self._turned_us = self._clock.now().steady_us
 
@@ -181,8 +205,8 @@ class Daemon:
         manager = ServiceSocket.from_environment(os.environ)
         vitals = Vitals(self._clock, manager.watchdog_s)
         vitals.add_tasks(lasting)
-        vitals.add_supervisors(lambda: [bus.supervisor for bus in self.buses])
-        vitals.add_supervisors(self._links.supervisors)
+        vitals.add_supervisors(lambda: [bus.supervisor for bus in self.setup.buses])
+        vitals.add_supervisors(lambda: [*self.setup.sinks.supervisors().values()])
         vitals.add_turns(lambda: self._turned_us)
         vitals.add_stores(self._journal, self._writer)
         return Service(
@@ -194,8 +218,8 @@ class Daemon:
         )
 
     def _status_line(self, pace: Pace) -> str:
-        alarms = len(self.pipeline.machine.open_alarms())
-        return f"{alarms} open alarms; {pace():.1f} readings/s; {self._links.status_line()}"
+        alarms = len(self.setup.pipeline.machine.open_alarms())
+        return f"{alarms} open alarms; {pace():.1f} readings/s; {self.setup.sinks.status_line()}"
 
     async def _keep_snapshots(self) -> None:
         while True:
@@ -211,8 +235,8 @@ class Daemon:
             Snapshot(
                 journal_seq=journal_seq,
                 last_row=self.outlets.last_row,
-                config_hash=self.config.model.config_hash,
-                state=self.pipeline.memory(),
+                config_hash=self.setup.config.model.config_hash,
+                state=self.setup.pipeline.memory(),
             )
         )
 

@@ -43,15 +43,21 @@ class ExternalReadings:
         drops: DropCounter,
         put: Callable[[Sequence[Reading]], None],
     ) -> None:
-        self._channels: frozenset[ChannelKey] = frozenset(
+        self._channels: frozenset[ChannelKey] = frozenset()
+        self._paces: dict[ChannelKey, Pace] = {}
+        self._clock = clock
+        self._drops = drops
+        self._put = put
+        self.reconfigure(model)
+
+    def reconfigure(self, model: SiteModel) -> None:
+        """Take readings for the external devices of another configuration."""
+        self._channels = frozenset(
             channel.key
             for channel in model.channels.values()
             if model.devices[channel.device].driver == EXTERNAL
         )
-        self._paces = {key: Pace() for key in self._channels}
-        self._clock = clock
-        self._drops = drops
-        self._put = put
+        self._paces = {key: self._paces.get(key, Pace()) for key in self._channels}
 
     async def take(self, _tool: str, payload: bytes) -> None:
         """Take one message of a tool; single bad rows are counted and passed over.

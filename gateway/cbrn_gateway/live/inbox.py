@@ -49,6 +49,10 @@ class Inbox:
         self._events.append(event)
         self._filled.set()
 
+    def stir(self) -> None:
+        """Have `wait` return though nothing has arrived: its deadline may be another now."""
+        self._filled.set()
+
     def take(self) -> tuple[int, list[Event]]:
         """Return the time of this turn and all events up to it; the inbox is empty then."""
         events, self._events = self._events, []

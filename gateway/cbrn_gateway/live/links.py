@@ -94,13 +94,13 @@ class Links:
         for sink, _ in self._sinks.values():
             sink.wake()
 
-    def supervisors(self) -> list[Supervisor]:
-        """Return who keeps the sinks alive."""
-        return [supervisor for _, supervisor in self._sinks.values()]
+    def supervisors(self) -> dict[str, Supervisor]:
+        """Return who keeps each sink alive."""
+        return {name: supervisor for name, (_, supervisor) in self._sinks.items()}
 
     def status_line(self) -> str:
         """Return what each sink is doing, in one line."""
-        return "; ".join(map(_what_it_does, self.supervisors())) or "no sinks"
+        return "; ".join(map(_what_it_does, self.supervisors().values())) or "no sinks"
 
     def counters(self) -> dict[str, int]:
         """Return the counters of all sinks and how often each was started again."""

@@ -19,7 +19,11 @@ _WORDS = {
     Reason.LOOP_LATE: "gateway held up",
     Reason.PATH_UNPROVEN: "path not proven",
     Reason.CERTIFICATE_EXPIRES: "certificate ends soon",
+    Reason.CONFIG_NOT_IN_FORCE: "configuration not in force",
 }
+_STANDING = frozenset({Reason.CONFIG_NOT_IN_FORCE})
+"""Troubles that do not end by themselves."""
+
 _LONGEST_DETAIL = 120
 
 _Trouble = tuple[Reason, str]
@@ -68,6 +72,10 @@ class Notices:
             self._seen_us[reason, about] = None
             self._tell(reason, about, self._clock.now().steady_us, "", active=False)
 
+    def reconfigure(self, model: SiteModel, policy: Policy) -> None:
+        """Speak for another configuration of the same site."""
+        self._site, self._policy = model.site, policy
+
     def adopt(self, alarms: Iterable[Alarm]) -> None:
         """Take up what an earlier run left open, as if it had been seen just now."""
         now_us = self._clock.now().steady_us
@@ -82,7 +90,7 @@ class Notices:
         """End the troubles that have not been seen for a while."""
         before_us = self._clock.now().steady_us - self._quiet_us
         for (reason, about), seen_us in list(self._seen_us.items()):
-            if seen_us is not None and seen_us <= before_us:
+            if reason not in _STANDING and seen_us is not None and seen_us <= before_us:
                 self.mended(reason, about)
 
     def _tell(self, reason: Reason, about: str, now_us: int, detail: str, *, active: bool) -> None:

@@ -60,6 +60,19 @@ class Outlets:
         self._drained = asyncio.Event()
         self._drained.set()
 
+    def reconfigure(self, config: SiteConfig) -> None:
+        """Render and write for another configuration from the next step on."""
+        self._config = config
+        self._presentation = config.presentation
+        self._bodies = BodyChannels(config.model)
+        self._live.site = config.model
+        if config.influx is None:
+            self._lines = None
+        elif self._lines is None:
+            self._lines = LineWriter(config.model)
+        else:
+            self._lines.site = config.model
+
     def take(self, out: StepOutput) -> None:
         """Hand everything on without waiting; `last_row` is then that of the last sample."""
         if out.alarms:

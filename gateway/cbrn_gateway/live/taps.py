@@ -145,6 +145,12 @@ class Taps:
         for tap in self._readings:
             tap.put(header)
 
+    def reconfigure(self, model: SiteModel) -> None:
+        """Speak of another configuration from here on; nothing before it is told any more."""
+        self._config_hash = model.config_hash
+        self._bodies = BodyChannels(model)
+        self._since_start = None
+
     def turn(self, now_us: int, events: Sequence[Event]) -> None:
         """Tell what goes into this turn of the pipeline, in the order in which it does."""
         self._reached_us = now_us

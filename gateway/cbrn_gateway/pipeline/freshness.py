@@ -4,6 +4,7 @@ Deadlines are values in a heap, so that replay steps exactly to each (no timers)
 """
 
 import heapq
+from collections.abc import Mapping
 from statistics import median
 
 import msgspec
@@ -92,6 +93,12 @@ class StaleDeadlines:
         if watched_us is None or deadline_us < watched_us:
             self._watched_us[slot] = deadline_us
             heapq.heappush(self._heap, (deadline_us, slot))
+
+    def move(self, slots: Mapping[int, int]) -> None:
+        """Watch each slot under its new number; those without one no longer."""
+        self._watched_us = {slots[s]: us for s, us in self._watched_us.items() if s in slots}
+        self._heap = [(deadline_us, slot) for slot, deadline_us in self._watched_us.items()]
+        heapq.heapify(self._heap)
 
     def is_watched(self, slot: int) -> bool:
         """Return whether a slot has a deadline."""

@@ -5,6 +5,7 @@ from math import isfinite, nan
 
 import msgspec
 
+from cbrn_core.channel import ChannelKey
 from cbrn_core.estimate import Estimate
 from cbrn_core.quantities import canonical_unit, hazard_of
 from cbrn_core.reading import Flag, Purpose, Quality, worst
@@ -50,12 +51,12 @@ class FusionStage:
         self._drops = drops
         fused = [s for s, c in enumerate(intake.channels) if hazard_of(c.quantity) in FUSED_HAZARDS]
         self._row_of = {slot: row for row, slot in enumerate(fused)}
-        models = [_channel_model(intake, slot) for slot in fused]
+        models = list(filter_models(intake).values())
+        self.models = models
         self.bank = Bank(models)
         self.health = HealthBank(models)
         self.backgrounds = Backgrounds(model, intake)
         self._lods = [model.lod for model in models]
-        self.models = models
         self.shown: list[float | None] = [None] * len(models)
 
     def last_shown(self) -> dict[str, float]:
@@ -66,6 +67,17 @@ class FusionStage:
     def recall_shown(self, shown: Mapping[str, float]) -> None:
         """Take over what `last_shown` gave."""
         self.shown = [shown.get(model.key) for model in self.models]
+
+    def take_over(self, before: "FusionStage") -> None:
+        """Take over the filters whose channel and model are equal, likewise the backgrounds."""
+        self.bank.restore(before.bank.snapshot())
+        self.health.restore(before.health.snapshot())
+        self.backgrounds.restore(before.backgrounds.snapshot())
+        shown = {
+            (model.key, model.hash()): value
+            for model, value in zip(before.models, before.shown, strict=True)
+        }
+        self.shown = [shown.get((model.key, model.hash())) for model in self.models]
 
     def submit(self, accepted: Sequence[Accepted]) -> list[Fused | None]:
         """Return one entry per accepted reading, None where it moves no estimate."""
@@ -122,6 +134,15 @@ class FusionStage:
             return Fused(estimate, radiation=False, background=None)
         normal = self.backgrounds.learn(item, estimate)
         return Fused(estimate, radiation=True, background=normal)
+
+
+def filter_models(intake: Intake) -> dict[ChannelKey, ChannelModel]:
+    """Return the filter model of each channel that has one; where it is equal, a filter goes on."""
+    return {
+        channel.key: _channel_model(intake, slot)
+        for slot, channel in enumerate(intake.channels)
+        if hazard_of(channel.quantity) in FUSED_HAZARDS
+    }
 
 
 def _estimate(item: Accepted, outcome: Outcome, health: int) -> Estimate:

@@ -67,6 +67,17 @@ class Intake:
         """Return the slot of a channel, None when the site does not have it."""
         return self._slots.get(key)
 
+    def take_over(self, before: "Intake") -> dict[int, int]:
+        """Take over order and rhythm by channel; return the slot there and here of each."""
+        slots = {
+            old: slot
+            for old, channel in enumerate(before.channels)
+            if (slot := self.slot_of(channel.key)) is not None
+        }
+        for old, slot in slots.items():
+            self.freshness[slot] = before.freshness[old]
+        return slots
+
     def accept(self, reading: Reading, at_us: int) -> Accepted | None:
         """Return the reading as it may be used, None when it names no channel of ours.
 

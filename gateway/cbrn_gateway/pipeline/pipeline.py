@@ -8,13 +8,13 @@ the same events into steps therefore gives the same alerts.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from cbrn_core.alarm import Alarm, Command, Condition, Reason
-from cbrn_core.channel import ChannelKey
+from cbrn_core.channel import Channel, ChannelKey
 from cbrn_core.errors import CommandRefused
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
@@ -35,7 +35,7 @@ from cbrn_gateway.pipeline.intake import Accepted, Intake
 from cbrn_gateway.pipeline.past import forget_arrivals, memory_of, recall_into, unheard
 
 _LOG = logging.getLogger(__name__)
-_NOT_JUDGED = "not_judged"
+NOT_JUDGED = "not_judged"
 
 
 class Ordered(msgspec.Struct, frozen=True):
@@ -98,7 +98,8 @@ class Pipeline:
         self.machine = AlarmMachine(model.gateway, policy, model.stations)
         self._stale = StaleDeadlines()
         self._now_us = 0
-        self._started_us: int | None = None
+        self._since_us = [0] * len(self.intake.channels)
+        self._started = False
         self._next_tick_us = 0
         self._past: list[tuple[int, Condition]] | None = None
         self._defects: dict[int, str] = {}
@@ -111,9 +112,10 @@ class Pipeline:
 
     def start(self, now_us: int) -> None:
         """Begin to watch: from here on a channel that never reports goes stale."""
-        if self._started_us is not None:
+        if self._started:
             return
-        self._started_us = now_us
+        self._started = True
+        self._since_us = [now_us] * len(self.intake.channels)
         self._begin(now_us)
         for slot in range(len(self.intake.channels)):
             self._stale.watch(slot, self._stale_at_us(slot))
@@ -159,6 +161,24 @@ class Pipeline:
         """
         return recall_into(memory, self.intake, self.fusion, self.rules, same_config=same_config)
 
+    def reconfigure(self, model: SiteModel, policy: Policy) -> StepOutput:
+        """Go on for another configuration of the same gateway, between two steps.
+
+        Filters, rhythms and rules go on by channel where nothing that concerns them has
+        changed; open alarms go on in any case. Returns what the change itself has to say.
+        Where it raises, nothing has changed.
+        """
+        intake = Intake(model, self.drops)
+        fusion = FusionStage(model, intake, self.drops)
+        slots = intake.take_over(self.intake)
+        fusion.take_over(self.fusion)
+        changed = self.rules.reconfigure(model, policy)
+        self.machine.reconfigure(policy, model.stations)
+        before, self.intake, self.fusion = self.intake, intake, fusion
+        self.model = model
+        self._move(slots, before.channels)
+        return self._adopt_changed(changed)
+
     def hear_again(self, readings: Sequence[Reading]) -> None:
         """Let filters and rules hear what was stored after the memory; nothing is published."""
         if not readings:
@@ -200,6 +220,40 @@ class Pipeline:
         }
         slots = (s for s, c in enumerate(self.intake.channels) if (c.station, c.id) in stale)
         forget_arrivals(self.intake.freshness, slots)
+        return out
+
+    def _move(self, slots: Mapping[int, int], before: Sequence[Channel]) -> None:
+        """Let what is kept by slot go on under the new slots of the channels there were."""
+        self._defects = {slots[o]: told for o, told in self._defects.items() if o in slots}
+        self._heard = {slots[o] for o in self._heard if o in slots}
+        self._stale.move(slots)
+        since_us = {slot: self._since_us[old] for old, slot in slots.items()}
+        waits = {slot: _fixed_wait(before[old]) for old, slot in slots.items()}
+        self._since_us = [since_us.get(s, self._now_us) for s in range(len(self.intake.channels))]
+        for slot, channel in enumerate(self.intake.channels):
+            known = slot in waits and waits[slot] == _fixed_wait(channel)
+            if self._started and not known and not self.intake.freshness[slot].stale:
+                self._stale.watch(slot, self._stale_at_us(slot))
+
+    def _adopt_changed(self, changed: frozenset[ChannelKey]) -> StepOutput:
+        """Take up the open alarms of channels whose rules are others, or end them."""
+        out = StepOutput()
+        site = (None, None)
+        concerned = [
+            alarm
+            for alarm in self.machine.open_alarms()
+            if (place := (alarm.condition.station, alarm.condition.channel)) in changed
+            or place == site
+        ]
+        for alarm in concerned:
+            try:
+                farewell = self.rules.farewell(alarm, self._now_us)
+                if farewell is not None:
+                    out.alarms += self.machine.apply(farewell, self._now_us)
+                if alarm.condition.station is not None:
+                    self.rules.adopt((alarm,))
+            except Exception:  # noqa: BLE001 - a defect must not silence the whole square
+                _LOG.exception("alarm %s stays as it is", alarm.id)
         return out
 
     def _begin(self, now_us: int) -> None:
@@ -256,7 +310,7 @@ class Pipeline:
         freshness = self.intake.freshness[slot]
         wait_us = stale_after_us(self.intake.channels[slot], freshness)
         if freshness.last_received_us is None:
-            return (self._started_us or 0) + max(wait_us, seconds_to_us(FIRST_REPORT_GRACE_S))
+            return self._since_us[slot] + max(wait_us, seconds_to_us(FIRST_REPORT_GRACE_S))
         return freshness.last_received_us + wait_us
 
     def _next_inner_us(self) -> int | None:
@@ -340,7 +394,7 @@ class Pipeline:
     def _note_defect(self, slot: int, error: Exception) -> None:
         name = "/".join(self.intake.channels[slot].key)
         _LOG.error("%s cannot be judged", name, exc_info=error)
-        self.drops.add(_NOT_JUDGED)
+        self.drops.add(NOT_JUDGED)
         self._defects[slot] = f"the gateway cannot judge its readings ({type(error).__name__})"
 
     def _turn(self, turn: _Turn, at_us: int, out: StepOutput) -> None:
@@ -362,6 +416,10 @@ class Pipeline:
             return
         for condition in conditions:
             out.alarms += self.machine.apply(condition, at_us)
+
+
+def _fixed_wait(channel: Channel) -> tuple[float | None, float | None]:
+    return (channel.stale_after_s, channel.period_s)
 
 
 def _event_us(event: Event) -> int:

@@ -107,6 +107,7 @@ def test_turn_back_comes_first_where_it_is_due():
         ({"reason": Reason.EXPLAINED_BY_ALTITUDE}, Play.EXPLAINED),
         ({"reason": Reason.STALE, "hazard": "chemical"}, Play.CHANNEL_SILENT),
         ({"reason": Reason.STORE_FAILED}, Play.STORE),
+        ({"reason": Reason.CONFIG_NOT_IN_FORCE}, Play.CONFIGURATION),
         ({"kind": AlarmKind.PERSONAL, "hazard": "physiological"}, Play.PHYSIOLOGICAL),
     ],
 )

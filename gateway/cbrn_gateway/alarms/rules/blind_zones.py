@@ -52,6 +52,12 @@ class BlindZones:
         self._told |= {condition.key: condition for condition in spoken if condition.active}
         return spoken
 
+    def reconfigure(self, model: SiteModel, policy: Policy, fitted: Sequence[Fitted]) -> None:
+        """Go on for another configuration; what is told is looked at again."""
+        self._model, self._fitted = model, fitted
+        self._priority = priority(policy.technical.coverage_lost)
+        self._blind = None
+
     def adopt(self, condition: Condition) -> None:
         """Take up an open alarm after a restart."""
         self._told[condition.key] = condition

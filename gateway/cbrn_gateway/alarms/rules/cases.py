@@ -5,6 +5,7 @@ urgent speaks, and only when none is left has the alarm cleared. A cleared case 
 saying so with each fresh sample until its off-delay has passed: silence clears nothing.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -163,14 +164,14 @@ class CaseBook:
     """All cases of a site, and what they say to one another on full seconds."""
 
     def __init__(self, corroborator: Corroborator) -> None:
-        self._corroborator = corroborator
+        self.corroborator = corroborator
         self._cases: dict[_Place, Case] = {}
         self._by_channel: dict[str, dict[_Place, Case]] = {}
 
     @property
     def is_empty(self) -> bool:
         """Return whether nothing is claimed and nothing is remembered."""
-        return not self._cases and not self._corroborator.remembers
+        return not self._cases and not self.corroborator.remembers
 
     def has_any(self, watched: Watched) -> bool:
         """Return whether a channel has a case, open or closing."""
@@ -195,6 +196,12 @@ class CaseBook:
         for case in self._cases.values():
             case.closing_since_us = None
 
+    def forget(self, gone: Iterable[Watched]) -> None:
+        """Forget all cases of some channels."""
+        for watched in gone:
+            for place in self._by_channel.pop(watched.place_name, {}):
+                del self._cases[place]
+
     def find(self, watched: Watched, key: AlarmKey) -> Case | None:
         """Return the case of one alarm of a channel."""
         return self._cases.get(_Place(key, watched.purpose))
@@ -206,11 +213,11 @@ class CaseBook:
 
     def seen_at(self, station: str, purpose: str) -> list[Sighting]:
         """Return what was seen at a station at the last full second."""
-        return self._corroborator.at_station(station, purpose)
+        return self.corroborator.at_station(station, purpose)
 
     def others_see(self, watched: Watched) -> bool:
         """Return whether another channel saw the same substance at the last full second."""
-        return self._corroborator.sees(watched.agent, watched.purpose, watched.place_name)
+        return self.corroborator.sees(watched.agent, watched.purpose, watched.place_name)
 
     def claim(
         self, watched: Watched, source: str, condition: Condition, now_us: int
@@ -223,7 +230,7 @@ class CaseBook:
             self._by_channel.setdefault(watched.place_name, {})[place] = case
             case.claim(source, condition)
             if case.is_hazard:
-                case.agreement = self._corroborator.agreement(case.sighting(now_us))
+                case.agreement = self.corroborator.agreement(case.sighting(now_us))
         else:
             case.claim(source, condition)
         return [case.condition(now_us)]
@@ -261,10 +268,10 @@ class CaseBook:
         """Compare all active cases once; return those that changed by it."""
         active = [case for case in self._cases.values() if case.is_active and case.is_hazard]
         sightings = [case.sighting(now_us) for case in active]
-        self._corroborator.refresh(sightings, wind, now_us)
+        self.corroborator.refresh(sightings, wind, now_us)
         spoken = []
         for case, own in zip(active, sightings, strict=True):
-            agreement = widened(case.agreement, self._corroborator.agreement(own))
+            agreement = widened(case.agreement, self.corroborator.agreement(own))
             if _differs(agreement, case.agreement):
                 case.agreement = agreement
                 spoken.append(case.condition(now_us))

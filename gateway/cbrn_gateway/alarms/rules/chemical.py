@@ -21,7 +21,13 @@ from cbrn_gateway.alarms.rules.chemical_levels import (
     chemical_levels,
 )
 from cbrn_gateway.alarms.rules.exposure import ExposureMemory, ExposureMeter
-from cbrn_gateway.alarms.rules.levels import ALARM_RANK, Level, LevelMemory, LevelTest
+from cbrn_gateway.alarms.rules.levels import (
+    ALARM_RANK,
+    Level,
+    LevelMemory,
+    LevelTest,
+    recall_equal,
+)
 from cbrn_gateway.alarms.rules.noise import NoiseMemory, QuietNoise
 from cbrn_gateway.alarms.rules.watched import Facts, Watched, spoken
 
@@ -57,7 +63,7 @@ class ChemicalRule:
         self._rules: ChemicalPolicy = policy.chemical
         self._cases = cases
         levels = chemical_levels(watched.agent, watched.unit, policy)
-        self._levels: ChemicalLevels = levels
+        self.levels: ChemicalLevels = levels
         self._notice = self._test(levels.notice)
         self._level = self._test(levels.level)
         self._extreme = self._test(levels.extreme)
@@ -86,7 +92,7 @@ class ChemicalRule:
     @property
     def has_levels(self) -> bool:
         """Return whether there is anything to judge."""
-        return not self._levels.is_empty
+        return not self.levels.is_empty
 
     def on_estimate(self, estimate: Estimate, now_us: int) -> list[Condition]:
         """Judge one estimate."""
@@ -152,6 +158,24 @@ class ChemicalRule:
         self._alone, self.deadline_us = memory.alone, memory.deadline_us
         self._look_at_noise()
         self._busy = self._is_busy()
+
+    def inherit(self, before: "ChemicalRule", *, same_instrument: bool) -> None:
+        """Go on from the rule of the same channel under another configuration.
+
+        An exposure is that of the place whatever measures it, and a single extreme sample
+        goes on waiting; a level goes on where it is the same, the noise where the
+        instrument is.
+        """
+        memory = before.memory()
+        recall_equal(self._tests(), before.levels.every(), memory.tests)
+        if before.levels.exponent == self.levels.exponent:
+            self._meter.recall(memory.meter)
+        if same_instrument:
+            self._noise.recall(memory.noise)
+        self._last_us, self._period_us = memory.last_us, memory.period_us
+        self._alone, self.deadline_us = memory.alone, memory.deadline_us
+        self._look_at_noise()
+        self._busy = True
 
     def inactive_levels(self) -> list[InactiveLevel]:
         """Return the levels that this channel is too coarse to judge."""

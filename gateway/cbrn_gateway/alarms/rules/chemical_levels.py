@@ -74,6 +74,11 @@ class ChemicalLevels(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether there is nothing to judge."""
         return self.notice is None and self.level is None and self.extreme is None
 
+    def every(self) -> list[Level]:
+        """Return all levels there are: notice, level, extreme, then the exposures."""
+        levels = (self.notice, self.level, self.extreme, *(e.level for e in self.exposures))
+        return [level for level in levels if level is not None]
+
 
 def chemical_levels(agent_id: str, unit: Unit, policy: Policy) -> ChemicalLevels:
     """Return the levels of an agent for a channel that reports in `unit`."""

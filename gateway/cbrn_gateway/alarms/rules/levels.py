@@ -1,5 +1,7 @@
 """One level of one channel: when it is reached, and when it is left again."""
 
+from collections.abc import Iterable, Sequence
+
 import msgspec
 
 from cbrn_core.alarm import Basis, Priority, Reason
@@ -147,3 +149,13 @@ class LevelTest:
             self.holding = False
             self.count = 0
         return False
+
+
+def recall_equal(
+    tests: Iterable[LevelTest], levels: Sequence[Level], memories: Sequence[LevelMemory]
+) -> None:
+    """Let each test go on where an equal level was remembered."""
+    for test in tests:
+        for level, memory in zip(levels, memories, strict=True):
+            if level == test.level:
+                test.recall(memory)

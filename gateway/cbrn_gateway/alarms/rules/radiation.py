@@ -16,7 +16,13 @@ from cbrn_gateway.alarms.policy import Policy, RadiationPolicy, priority
 from cbrn_gateway.alarms.rules.cases import CaseBook
 from cbrn_gateway.alarms.rules.count_limit import count_limit
 from cbrn_gateway.alarms.rules.flight import FlightMemory, FlightWatch
-from cbrn_gateway.alarms.rules.levels import ALARM_RANK, Level, LevelMemory, LevelTest
+from cbrn_gateway.alarms.rules.levels import (
+    ALARM_RANK,
+    Level,
+    LevelMemory,
+    LevelTest,
+    recall_equal,
+)
 from cbrn_gateway.alarms.rules.radiation_levels import radiation_levels
 from cbrn_gateway.alarms.rules.watched import GAMMA, Facts, Watched, spoken
 
@@ -29,6 +35,9 @@ _QUIET_SIGMAS = 3.0
 _RELATIVE_SIGMAS = 3.0
 _COMMISSIONED = "commissioned"
 _MOST_COUNTS = 1e15
+_NO_LIMIT = ((-1.0, 0.0, 0.0), inf)
+"""Of no mean: it is computed anew."""
+
 _MOST_PLACES = 1000
 """Places of about 100 m that one alarm of a mobile station counts."""
 
@@ -58,13 +67,13 @@ class RadiationRule:
         self._watched = watched
         self._rules: RadiationPolicy = policy.radiation
         self._cases = cases
-        self._channels = max(1, channels)
+        self.channels = max(1, channels)
         self._usv_h = _dose_factor(watched)
-        self._levels = radiation_levels(policy, dosed=self._usv_h is not None)
-        self._absolute = [self._test(level) for level in self._levels.absolute]
-        self._elevated = self._test(self._levels.elevated)
+        self.levels = radiation_levels(policy, dosed=self._usv_h is not None)
+        self._absolute = [self._test(level) for level in self.levels.absolute]
+        self._elevated = self._test(self.levels.elevated)
         self._investigating = False
-        self._limit: tuple[tuple[float, float, float], float] = ((-1.0, 0.0, 0.0), inf)
+        self._limit: tuple[tuple[float, float, float], float] = _NO_LIMIT
         self._flight = FlightWatch(self._rules.flight_altitude_m, self._rules.flight_speed_m_s)
         self._last_us: int | None = None
         self._intervals_s: deque[float] = deque(maxlen=_INTERVALS)
@@ -94,13 +103,13 @@ class RadiationRule:
 
     def interrupt(self) -> None:
         """Forget that levels were being left: nothing fresh is known any more."""
-        for test in (*self._absolute, self._elevated):
+        for test in self._tests():
             test.interrupt()
 
     def adopt(self, condition: Condition) -> None:
         """Let the levels hold that an open alarm from before a restart speaks of."""
         rank = condition.facts.get("level_rank", 0)
-        for test in (*self._absolute, self._elevated):
+        for test in self._tests():
             if isinstance(rank, int) and test.level.rank <= rank:
                 test.raise_now()
         self._cases.adopt(self._watched, SOURCE, condition)
@@ -108,7 +117,7 @@ class RadiationRule:
     def memory(self) -> RadiationMemory:
         """Return the whole state, for a restart under the same configuration."""
         return RadiationMemory(
-            [test.memory() for test in (*self._absolute, self._elevated)],
+            [test.memory() for test in self._tests()],
             self._investigating,
             self._flight.memory(),
             self._last_us,
@@ -118,13 +127,32 @@ class RadiationRule:
 
     def recall(self, memory: RadiationMemory) -> None:
         """Replace the state."""
-        for test, remembered in zip((*self._absolute, self._elevated), memory.tests, strict=False):
+        for test, remembered in zip(self._tests(), memory.tests, strict=False):
             test.recall(remembered)
         self._investigating = memory.investigating
         self._flight.recall(memory.flight)
         self._last_us = memory.last_us
         self._intervals_s = deque([memory.interval_s], _INTERVALS)
         self._places = set(memory.places)
+
+    def inherit(self, before: "RadiationRule") -> None:
+        """Go on from the rule of the same channel under another configuration."""
+        memory, levels = before.memory(), before.levels
+        recall_equal(self._tests(), (*levels.absolute, levels.elevated), memory.tests)
+        self._investigating = memory.investigating
+        self._flight.recall(memory.flight)
+        self._last_us = memory.last_us
+        self._intervals_s = deque([memory.interval_s], _INTERVALS)
+        self._places = set(memory.places)
+
+    def share_budget(self, channels: int) -> None:
+        """Share the site's budget of false alarms with so many radiation channels."""
+        if channels != self.channels:
+            self.channels = channels
+            self._limit = _NO_LIMIT
+
+    def _tests(self) -> tuple[LevelTest, ...]:
+        return (*self._absolute, self._elevated)
 
     def _see(self, estimate: Estimate, normal: float | None, now_us: int) -> None:
         value, sigma = estimate.value * self._scale, estimate.sigma * self._scale
@@ -149,7 +177,7 @@ class RadiationRule:
         return 1.0 if self._usv_h is None else self._usv_h
 
     def _is_raised(self) -> bool:
-        tests = (*self._absolute, self._elevated)
+        tests = self._tests()
         return any(test.active or test.holding for test in tests)
 
     def _is_unusual(self, estimate: Estimate, reading: Reading, normal: "_Normal") -> bool:
@@ -192,7 +220,7 @@ class RadiationRule:
 
     def _look_probability(self, livetime_s: float) -> float:
         budget_s = self._rules.investigate_days_per_false * _S_PER_DAY
-        return min(0.01, livetime_s / (budget_s * self._channels))
+        return min(0.01, livetime_s / (budget_s * self.channels))
 
     def _livetime_s(self, reading: Reading) -> float:
         known = reading.livetime_s or self._watched.channel.period_s or self._interval_s
@@ -224,13 +252,13 @@ class RadiationRule:
         if not (unusual or elevated):
             return self._cases.withdraw(self._watched, SOURCE, key, story.now_us)
         if flying and below_boundary:
-            return self._claim(key, self._levels.altitude, None, story, {})
+            return self._claim(key, self.levels.altitude, None, story, {})
         if elevated:
-            level = self._levels.mobile if self._watched.mobile else self._levels.indicative
+            level = self.levels.mobile if self._watched.mobile else self.levels.indicative
             return self._claim(key, level, self._elevated, story, self._place(story))
         rank = priority(self._rules.moving_priority)
         facts: Facts = {"may_move": int(rank)} if not self._watched.mobile else self._place(story)
-        return self._claim(key, self._levels.investigate, None, story, facts)
+        return self._claim(key, self.levels.investigate, None, story, facts)
 
     def _claim(
         self, key: AlarmKey, level: Level, test: LevelTest | None, story: "_Story", facts: Facts

@@ -31,18 +31,24 @@ class Watched:
 
     def __init__(self, channel: Channel, model: SiteModel) -> None:
         self.channel = channel
+        self.model = model
         self.station = model.stations.get(channel.station)
         self.mobile = self.station is not None and self.station.mobile
+        self.zone = None if self.station is None else self.station.zone
         self.unit = canonical_unit(channel.quantity)
         self.hazard = hazard_of(channel.quantity)
         self.agent = _agent_name(channel, self.hazard)
         self.place_name = f"{channel.station}/{channel.id}"
-        self.zone = None if self.station is None else self.station.zone
         self.is_indicative = channel.grade is Grade.INDICATIVE
         self.purpose = Purpose.EXERCISE if channel.simulated else Purpose.ACTUAL
         self.last_seen_us: int | None = None
-        self._model = model
         self._templates: dict[AlarmKey, Condition] = {}
+
+    def move(self, place: "Watched") -> None:
+        """Stand where `place` does: the same channel in a site that may be another around it."""
+        self.channel, self.model = place.channel, place.model
+        self.station, self.mobile, self.zone = place.station, place.mobile, place.zone
+        self._templates.clear()
 
     def key(self, kind: AlarmKind, name: str | None = None) -> AlarmKey:
         """Return the key of this channel's alarm of a kind about `name` (default: its agent)."""
@@ -102,7 +108,7 @@ class Watched:
     def _new_template(self, key: AlarmKey, hazard: Hazard) -> Condition:
         technical = key.kind in {AlarmKind.TECHNICAL, AlarmKind.SECURITY}
         chemical = hazard is Hazard.CHEMICAL and not technical
-        channels = self._model.channels.values()
+        channels = self.model.channels.values()
         return Condition(
             key=key,
             active=False,
@@ -131,7 +137,7 @@ class Watched:
         return ((self.agent, 1.0), *strongest)
 
     def _service_facts(self) -> dict[str, str | int | float | bool]:
-        site = self._model.site
+        site = self.model.site
         if site.in_service:
             return {}
         return {"not_in_service": site.not_in_service_reason or True}
