@@ -5,28 +5,28 @@ import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 
-from cbrn_core.alarm import Reason
+from cbrn_core.alarm import Alarm, Reason
 from cbrn_core.clock import Clock
 from cbrn_core.errors import StorageError
 from cbrn_core.times import US_PER_S
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.buses import Bus, make_buses
 from cbrn_gateway.live.control import ControlServer
+from cbrn_gateway.live.disk import Disk
 from cbrn_gateway.live.external import ExternalReadings
 from cbrn_gateway.live.inbox import Inbox
 from cbrn_gateway.live.links import Links
 from cbrn_gateway.live.notices import Notices
+from cbrn_gateway.live.open_stores import keep_of, open_stores
 from cbrn_gateway.live.operators import Operators
 from cbrn_gateway.live.outlets import Outlets
 from cbrn_gateway.live.restart import Restart, Resumed
 from cbrn_gateway.live.taps import Taps
-from cbrn_gateway.pipeline.pipeline import Pipeline
+from cbrn_gateway.pipeline.pipeline import Journalled, Pipeline
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.outbox import ALERTS_CONSUMER, LOG_CONSUMER
-from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.outbox import Consumer, View
-from cbrn_gateway.store.series import Series, SeriesReader, Snapshot
-from cbrn_gateway.store.spool import Spool
+from cbrn_gateway.store.series import SeriesReader, Snapshot
 from cbrn_gateway.store.writer import Writer
 
 _LOG = logging.getLogger(__name__)
@@ -34,8 +34,6 @@ _LOG = logging.getLogger(__name__)
 GATHER_S = 0.03
 SNAPSHOT_EVERY_S = 60.0
 LONGEST_END_S = 1.0
-SPOOL_MOST_ROWS = 20_000_000
-_BYTES_PER_MB = 1_000_000
 _SERIES_FILE = "series.db"
 
 
@@ -75,7 +73,8 @@ class Daemon:
         """Return the counters of the whole daemon."""
         counts = dict(self.pipeline.drops.counts()) | self._writer.counters()
         counts |= self.pipeline.rules.counters()
-        counts |= self._links.counters()
+        counts |= self._links.counters() | self.outlets.counters() | self._disk.counters()
+        counts["stores_set_aside"] = len(self._set_aside)
         for bus in self.buses:
             counts |= {f"{bus.name}.{name}": n for name, n in bus.counters().items()}
             counts[f"{bus.name}.readings"] = bus.readings
@@ -86,21 +85,21 @@ class Daemon:
         config, folder = self.config, self.config.data_dir
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         epoch = self._clock.now().wall_us // US_PER_S
-        consumers = (Consumer(ALERTS_CONSUMER, View.NEWEST), Consumer(LOG_CONSUMER, View.LOG))
-        self._journal = Journal.open(
-            folder / "journal.db",
-            epoch=epoch,
-            consumers=consumers if config.mqtt is not None else (),
+        mqtt = (Consumer(ALERTS_CONSUMER, View.NEWEST), Consumer(LOG_CONSUMER, View.LOG))
+        stores = open_stores(
+            folder, config.store, epoch, consumers=mqtt if config.mqtt is not None else ()
         )
-        most_bytes = int(config.store.spool_most_mb * _BYTES_PER_MB)
-        spool = Spool(
-            folder / "spool.db", epoch=epoch, max_rows=SPOOL_MOST_ROWS, max_bytes=most_bytes
+        self._journal, self._set_aside = stores.journal, stores.set_aside
+        self._writer = Writer(
+            stores.series, stores.spool, on_error=self._store_refuses, keep=keep_of(config.store)
         )
-        series = Series(folder / _SERIES_FILE)
-        self._writer = Writer(series, spool, on_error=self._store_refuses)
+        self._disk = Disk(folder, config.store, self._clock, self._notices, self._writer.shed)
         live = LiveQueue(config.model, epoch)
         self.outlets = Outlets(config, self._journal, self._writer, live, self._clock)
         self.outlets.on_refusing_journal = self._journal_refuses
+        self.outlets.make_room = self._disk.give_room
+        self.outlets.senders.append(self._links.send_unjournalled)
+        self.outlets.on_late = self._state_again
         external = ExternalReadings(config.model, self._clock, self.pipeline.drops, self.inbox.put)
         self._links.add_mqtt(self._journal, live, self.operators, external, self.health)
         self._links.add_influx(self._writer)
@@ -109,7 +108,14 @@ class Daemon:
     async def _resume(self) -> None:
         reader = SeriesReader(self.config.data_dir / _SERIES_FILE)
         try:
-            restart = Restart(self.pipeline, self._journal, reader, self.config.model.config_hash)
+            lost = any(aside.name == "journal" for aside in self._set_aside)
+            restart = Restart(
+                self.pipeline,
+                self._journal,
+                reader,
+                self.config.model.config_hash,
+                lost_before_us=self._clock.now().steady_us if lost else None,
+            )
             self.resumed = await restart.resume(
                 self.outlets.spool_again, self.outlets.spool_alert_again
             )
@@ -117,6 +123,8 @@ class Daemon:
             reader.close()
         self.outlets.take(self.resumed.out)
         self._notices.adopt(self.pipeline.machine.open_alarms())
+        for aside in self._set_aside:
+            self._notices.failing(Reason.STORE_FAILED, f"{aside.name}.db", str(aside))
         _LOG.info(
             "taken up: %d open alarms, %d filters, %d readings heard again in %.1f s",
             *self.resumed[:4],
@@ -126,6 +134,7 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.outlets.journal_alerts())
             tasks.create_task(self._links.run())
+            tasks.create_task(self._disk.run())
             for bus in self.buses:
                 tasks.create_task(bus.supervisor.run())
             tasks.create_task(self._keep_snapshots())
@@ -183,6 +192,9 @@ class Daemon:
             journalling.cancel()
             await self._writer.close()
             await self._journal.close()
+
+    def _state_again(self, alarm: Alarm) -> None:
+        self.inbox.put_order(Journalled(self._clock.now().steady_us, alarm))
 
     def _store_refuses(self, error: StorageError) -> None:
         _LOG.error("the store refuses, rows wait: %s", error)

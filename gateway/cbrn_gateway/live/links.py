@@ -18,6 +18,7 @@ from cbrn_gateway.sinks import influx_settings, mqtt_settings
 from cbrn_gateway.sinks.influx import InfluxSink
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.mqtt import MqttCallbacks, MqttSink
+from cbrn_gateway.sinks.mqtt_alerts import AlertVersion
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.writer import Writer
 
@@ -85,6 +86,12 @@ class Links:
         """Say that the stores have something new."""
         for sink, _ in self._sinks.values():
             sink.wake()
+
+    def send_unjournalled(self, row: AlertVersion) -> None:
+        """Send an alert from memory, because the journal does not take it (safety 18)."""
+        for sink, _ in self._sinks.values():
+            if isinstance(sink, MqttSink):
+                sink.send_unjournalled(row)
 
     def counters(self) -> dict[str, int]:
         """Return the counters of all sinks and how often each was started again."""
