@@ -66,8 +66,8 @@ class Disk:
         except StorageError as error:
             self._notices.failing(Reason.STORE_FAILED, _ABOUT, str(error))
             return
-        self._judge_floor(room_bytes)
         await self._keep_ballast(room_bytes)
+        self._judge_floor(room_bytes)
         self._tell(room_bytes)
 
     async def give_room(self) -> bool:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 from pathlib import Path
 from typing import TypeVar
 
@@ -303,11 +304,14 @@ class Series(SeriesReader):
             "SELECT row, received_us FROM head WHERE row <= ? ORDER BY row LIMIT ?",
             (last, most_rows),
         ).fetchall()
-        if most_bytes is not None and self._used_bytes(connection) > most_bytes:
-            return oldest[-1][0] if oldest else 0
+        too_many = 0
+        if oldest and most_bytes is not None:
+            used_bytes = self._used_bytes(connection)
+            excess = max(0.0, 1 - most_bytes / used_bytes)
+            too_many = ceil(excess * (newest - oldest[0][0] + 1))
         through = 0
-        for row, received_us in oldest:
-            if before_us is None or received_us >= before_us:
+        for number, (row, received_us) in enumerate(oldest):
+            if number >= too_many and (before_us is None or received_us >= before_us):
                 break
             through = row
         return through
