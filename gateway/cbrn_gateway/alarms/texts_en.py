@@ -53,9 +53,7 @@ _WHAT = {
     Reason.NOT_IN_SERVICE: "{where} is not in service{detail}; alarms still rise and say so.",
     Reason.LINK_DOWN: "{where}: no contact{detail}; the last known state may be wrong.",
     Reason.DELIVERY_REFUSED: "{where}: a receiver refused an alert{detail}; it is not delivered.",
-    Reason.STORE_FAILED: (
-        "{where}: the store cannot write{detail}; what comes in waits in memory, alarms still rise."
-    ),
+    Reason.STORE_FAILED: "{where}: a store of this gateway fails{detail}; alarms still rise.",
     Reason.MOVED: "{where}: fixed station {moved} from its place; readings not trusted.",
 }
 
@@ -88,7 +86,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} is not in service; alarms still rise.",
     Reason.LINK_DOWN: "{where}: no contact, last known state may be wrong.",
     Reason.DELIVERY_REFUSED: "{where}: an alert was refused by its receiver.",
-    Reason.STORE_FAILED: "{where}: the store cannot write; alarms still rise.",
+    Reason.STORE_FAILED: "{where}: a store of this gateway fails; alarms still rise.",
     Reason.MOVED: "{where}: station moved {moved}, readings not trusted.",
 }
 

@@ -57,8 +57,7 @@ _WHAT = {
         "{where}: un destinatario ha rifiutato un avviso{detail}; non è consegnato."
     ),
     Reason.STORE_FAILED: (
-        "{where}: l'archivio non scrive{detail}; i dati attendono in memoria, "
-        "gli allarmi continuano."
+        "{where}: guasto di un archivio di questo gateway{detail}; gli allarmi continuano."
     ),
     Reason.MOVED: (
         "{where}: stazione fissa a {moved} dal suo posto; le letture non sono affidabili."
@@ -92,7 +91,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} non è in servizio; gli allarmi scattano comunque.",
     Reason.LINK_DOWN: "{where}: nessun contatto, l'ultimo stato noto può essere errato.",
     Reason.DELIVERY_REFUSED: "{where}: un avviso è stato rifiutato dal destinatario.",
-    Reason.STORE_FAILED: "{where}: l'archivio non scrive; gli allarmi continuano.",
+    Reason.STORE_FAILED: "{where}: guasto di un archivio del gateway; gli allarmi continuano.",
     Reason.MOVED: "{where}: stazione spostata, {moved}; letture non affidabili.",
 }
 

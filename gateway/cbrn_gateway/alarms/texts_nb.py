@@ -53,8 +53,7 @@ _WHAT = {
     Reason.LINK_DOWN: "{where}: ingen kontakt{detail}; siste kjente tilstand kan være feil.",
     Reason.DELIVERY_REFUSED: "{where}: en mottaker avviste et varsel{detail}; det er ikke levert.",
     Reason.STORE_FAILED: (
-        "{where}: lageret kan ikke skrive{detail}; det som kommer inn venter i minnet, "
-        "alarmer går fortsatt."
+        "{where}: et lager i denne gatewayen svikter{detail}; alarmer går fortsatt."
     ),
     Reason.MOVED: (
         "{where}: fast stasjon {moved} fra plassen sin; målingene er ikke til å stole på."
@@ -90,7 +89,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} er ikke i drift; alarmer går likevel.",
     Reason.LINK_DOWN: "{where}: ingen kontakt, siste kjente tilstand kan være feil.",
     Reason.DELIVERY_REFUSED: "{where}: et varsel ble avvist av mottakeren.",
-    Reason.STORE_FAILED: "{where}: lageret kan ikke skrive; alarmer går fortsatt.",
+    Reason.STORE_FAILED: "{where}: et lager i gatewayen svikter; alarmer går fortsatt.",
     Reason.MOVED: "{where}: stasjonen er flyttet {moved}, målingene er ikke til å stole på.",
 }
 

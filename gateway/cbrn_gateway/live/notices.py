@@ -13,7 +13,7 @@ from cbrn_gateway.pipeline.pipeline import Noticed
 _WORDS = {
     Reason.LINK_DOWN: "no contact",
     Reason.DELIVERY_REFUSED: "delivery refused",
-    Reason.STORE_FAILED: "store refuses",
+    Reason.STORE_FAILED: "store fails",
 }
 _LONGEST_DETAIL = 120
 

@@ -58,7 +58,7 @@ class Square:
     def technical(self) -> set[str]:
         """Return the texts of all technical alarms about a store."""
         told = [alert["properties"] for alert in alerts(self.soc)]
-        return {p["text"] for p in told if p["level"] == "store refuses"}
+        return {p["text"] for p in told if p["level"] == "store fails"}
 
     def ends(self) -> dict[str, int]:
         """End the daemon in order; return the counters of its farewell."""
