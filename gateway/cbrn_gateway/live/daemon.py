@@ -25,6 +25,7 @@ from cbrn_gateway.live.taps import Taps
 from cbrn_gateway.pipeline.pipeline import Journalled, Pipeline
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.outbox import ALERTS_CONSUMER, LOG_CONSUMER
+from cbrn_gateway.store.memory_mark import MemoryMark
 from cbrn_gateway.store.outbox import Consumer, View
 from cbrn_gateway.store.series import SeriesReader, Snapshot
 from cbrn_gateway.store.writer import Writer
@@ -94,12 +95,15 @@ class Daemon:
             stores.series, stores.spool, on_error=self._store_refuses, keep=keep_of(config.store)
         )
         self._disk = Disk(folder, config.store, self._clock, self._notices, self._writer.shed)
+        self._mark = MemoryMark(folder)
         live = LiveQueue(config.model, epoch)
         self.outlets = Outlets(config, self._journal, self._writer, live, self._clock)
         self.outlets.on_refusing_journal = self._journal_refuses
         self.outlets.make_room = self._disk.give_room
         self.outlets.senders.append(self._links.send_unjournalled)
         self.outlets.on_late = self._state_again
+        self.outlets.on_memory = self._mark.put
+        self.outlets.is_marked = self._mark.was_left
         external = ExternalReadings(config.model, self._clock, self.pipeline.drops, self.inbox.put)
         self._links.add_mqtt(self._journal, live, self.operators, external, self.health)
         self._links.add_influx(self._writer)
@@ -109,6 +113,7 @@ class Daemon:
         reader = SeriesReader(self.config.data_dir / _SERIES_FILE)
         try:
             lost = any(aside.name == "journal" for aside in self._set_aside)
+            lost |= self._mark.was_left
             restart = Restart(
                 self.pipeline,
                 self._journal,
@@ -190,6 +195,7 @@ class Daemon:
             _LOG.error("the journal did not take everything within %.0f s", LONGEST_END_S)
         finally:
             journalling.cancel()
+            self._mark.close()
             await self._writer.close()
             await self._journal.close()
 

@@ -46,7 +46,8 @@ class Outlets:
     `listeners` hear each alert once it is journalled, `sample_listeners` each step's samples.
     What the journal refuses, or does not take within 0.5 s, `senders` and `listeners` get
     from memory (safety 18); `on_late` hears of it when the journal has it. `make_room` is
-    asked when the disk is full.
+    asked when the disk is full. `on_memory` is told when something is known to memory alone,
+    and when nothing is any more; `is_marked` is what it was told last.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class Outlets:
         self.senders: list[Callable[[AlertVersion], None]] = []
         self.on_refusing_journal: Callable[[StorageError], None] = _LOG.error
         self.on_late: Callable[[Alarm], None] = _ignore
+        self.on_memory: Callable[[bool], None] = _ignore
+        self.is_marked = False
         self.make_room: Callable[[], Awaitable[bool]] = _no_room
         self.last_row = writer.committed_row
         self._config = config
@@ -126,6 +129,7 @@ class Outlets:
                     self._pending.journalled(group)
                     self._tell(group, sealed)
             self._journal_answers = True
+            self._mark(in_memory=False)
             self._filled.clear()
             self._drained.set()
             for alarm in self._pending.take_owed():
@@ -175,8 +179,14 @@ class Outlets:
 
     def _fall_back_to_memory(self, error: StorageError) -> None:
         self._journal_answers = False
+        self._mark(in_memory=True)
         self.on_refusing_journal(error)
         self._send_from_memory()
+
+    def _mark(self, *, in_memory: bool) -> None:
+        if in_memory != self.is_marked:
+            self.is_marked = in_memory
+            self.on_memory(in_memory)
 
     def _send_from_memory(self) -> None:
         for row, alert in self._pending.send_from_memory():
@@ -238,8 +248,8 @@ class Outlets:
             wake()
 
 
-def _ignore(_: Alarm) -> None:
-    """Stand in where nobody states a late alert again."""
+def _ignore(_: object) -> None:
+    """Stand in where nobody wants to know."""
 
 
 async def _no_room() -> bool:

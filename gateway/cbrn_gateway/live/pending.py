@@ -2,7 +2,8 @@
 
 Safety 18: an alert that is not journalled in time, or is refused, goes out marked
 `journal: "pending"`. When the journal has it at last, the machine publishes it once more as
-its next version. A restart before that raises it again from the rules.
+its next version. A restart before that raises it again from the rules, in versions far
+beyond those that were told; what the rules do not raise again is gone with its memory.
 """
 
 from collections import Counter, deque

@@ -55,8 +55,9 @@ class Resumed(NamedTuple):
 class Restart:
     """Brings a new pipeline to where the stores say that the last one was.
 
-    `lost_before_us`: a part of the journal is lost that ended before then (steady). It may
-    have told versions that nobody here knows: every alarm goes on beyond them.
+    `lost_before_us`: a part of the journal is lost, or was in memory alone, that ended before
+    then (steady). It may have told versions that nobody here knows: every alarm goes on
+    beyond them.
     """
 
     def __init__(
