@@ -79,7 +79,8 @@ def open_journal_file(
         return JournalFile(path, epoch=epoch), None
     except StoreDamaged as damage:
         reason = str(damage)
-    kept = _salvage(path, building, epoch, consumers)
+    # the old one may have been made in this very second
+    kept = _salvage(path, building, epoch + 1, consumers)
     folder = set_aside(path, reason)
     building.replace(path)
     return JournalFile(path, epoch=epoch), SetAside(path.stem, folder, reason, kept)

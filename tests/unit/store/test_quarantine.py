@@ -17,6 +17,7 @@ from cbrn_gateway.store.spool import Spool
 from cbrn_gateway.store.verify import verify_journal
 
 CONSUMERS = (Consumer("mqtt", View.NEWEST), Consumer("log", View.LOG))
+LATER = EPOCH + 60
 RUBBISH = b"not a database at all, " * 500
 
 
@@ -34,7 +35,7 @@ def long_journal(path, entries=200):
 
 
 def reopened(path):
-    return open_journal_file(path, epoch=EPOCH + 60, consumers=CONSUMERS)
+    return open_journal_file(path, epoch=LATER, consumers=CONSUMERS)
 
 
 def damage_in_the_middle(path):
@@ -127,14 +128,14 @@ def test_of_a_damaged_journal_the_verified_beginning_goes_on_in_a_new_epoch(tmp_
     assert 50 < kept <= 120
     assert (aside.folder / "journal.db").read_bytes() == spoilt
     assert journal.head().seq == kept
-    assert journal.head().epoch == EPOCH + 60
+    assert journal.head().epoch == LATER + 1
     (sealed,) = journal.append([alert("new")])
     assert sealed["properties"]["seq"] == kept + 1
     assert len(journal.open_alerts()) == kept + 1
     journal.close()
     report = verify_journal(path)
     assert report.ok, str(report)
-    assert report.epochs == (EPOCH, EPOCH + 60)
+    assert report.epochs == (EPOCH, LATER + 1)
 
 
 def test_a_cut_tail_of_the_chain_is_set_aside(tmp_path):
@@ -144,7 +145,7 @@ def test_a_cut_tail_of_the_chain_is_set_aside(tmp_path):
     database.close()
     journal, aside = reopened(path)
     assert aside.kept == 150
-    assert journal.head().epoch == EPOCH + 60
+    assert journal.head().epoch == LATER + 1
     journal.close()
 
 
@@ -165,7 +166,7 @@ def test_a_journal_of_which_nothing_can_be_read_begins_anew(tmp_path, content):
     path.write_bytes(content)
     journal, aside = reopened(path)
     assert aside.kept == 0
-    assert journal.head()[:2] == (EPOCH + 60, 0)
+    assert journal.head()[:2] == (LATER + 1, 0)
     journal.append([alert()])
     journal.close()
     assert (aside.folder / "journal.db").read_bytes() == content
@@ -229,7 +230,7 @@ def test_a_kill_while_it_is_moved_aside_loses_nothing(tmp_path, monkeypatch, mov
     monkeypatch.undo()
     journal, aside = reopened(path)
     assert journal.head().seq == aside.kept > 50
-    assert journal.head().epoch == EPOCH + 60
+    assert journal.head().epoch == LATER + 1
     journal.close()
     assert verify_journal(path).ok
     assert len(list((tmp_path / "quarantine").glob("*/journal.db"))) == 1
@@ -243,3 +244,11 @@ def test_a_half_written_new_journal_of_an_earlier_start_is_written_again(tmp_pat
     assert aside.kept > 50
     journal.close()
     assert verify_journal(path).ok
+
+
+def test_a_journal_damaged_in_the_second_of_its_birth_gets_another_epoch(tmp_path):
+    path = long_journal(tmp_path / "journal.db", entries=1)
+    path.write_bytes(RUBBISH)
+    journal, _ = open_journal_file(path, epoch=EPOCH, consumers=CONSUMERS)
+    assert journal.head().epoch > EPOCH
+    journal.close()
