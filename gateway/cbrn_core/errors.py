@@ -12,7 +12,8 @@
     │        ├ ChecksumError  LengthError  FieldError  UnexpectedReply  ExceptionReply
     ├ InputError                           bad recording, bad message: counted, the daemon goes on
     ├ StorageError                         the store refused; the caller keeps what it holds
-    │  └ ChainBroken
+    │  └ StoreDamaged                      moved aside as a whole at a start, a new file begins
+    │     └ ChainBroken
     ├ DeliveryError                        the sink keeps the record and tries again
     │  ├ Refused(reason_code)              the other side said no: technical alarm
     │  └ PoisonBatch                       the receiver rejects the content: bisect, quarantine
@@ -122,7 +123,11 @@ class StorageError(CbrnError):
     """A store could not read or write."""
 
 
-class ChainBroken(StorageError):
+class StoreDamaged(StorageError):
+    """A store's file is damaged, foreign or of another layout: it cannot be used as it is."""
+
+
+class ChainBroken(StoreDamaged):
     """The journal's hash chain does not verify; `seq` is the first bad entry."""
 
     def __init__(self, seq: int, message: str) -> None:

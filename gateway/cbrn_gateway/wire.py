@@ -160,7 +160,11 @@ class MachineState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertProperties(msgspec.Struct, frozen=True, kw_only=True):
-    """Properties of an alert; the journal adds epoch, seq, prev_hash and hash."""
+    """Properties of an alert; the journal adds epoch, seq, prev_hash and hash.
+
+    `journal` is "pending" for what was sent before the journal took it: those four are then
+    null, and the journalled copy follows as a later version.
+    """
 
     schema: Literal["cbrn-alert/1"] = "cbrn-alert/1"
     gateway: Id
@@ -174,7 +178,7 @@ class AlertProperties(msgspec.Struct, frozen=True, kw_only=True):
     prev_hash: Hash | UnsetType | None = UNSET
     hash: Hash | UnsetType | None = UNSET
     version: Annotated[int, Meta(ge=1)]
-    journal: str | None
+    journal: Literal["journalled", "pending"] | None
     kind: AlarmKind
     hazard: Hazard
     agent: str | None

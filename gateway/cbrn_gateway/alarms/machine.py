@@ -78,6 +78,8 @@ class AlarmMachine:
         self._unsent: list[Alarm] = []
         self._orders = OrderMemory()
         self._closed: OrderedDict[str, None] = OrderedDict()
+        self._skipped = 0
+        self._skipped_until_us = 0
 
     def apply(self, condition: Condition, now_us: int) -> list[Alarm]:
         """Take what a rule says; return the versions to publish, in order."""
@@ -202,6 +204,31 @@ class AlarmMachine:
                 self._hold(self._revived(alarm, sounded.get(alarm.id, 0)))
         return len(self._held)
 
+    def restate(self, told: Alarm, now_us: int) -> list[Alarm]:
+        """Publish a version once more, as the next one; nothing where a newer one is out.
+
+        For what was told from memory, while the journal could not take it (safety 18).
+        """
+        published = self.advance(now_us)
+        held = self._by_id.get(told.id)
+        if held is not None and held.alarm.version == told.version:
+            return [*published, self._publish(held, self._now_us)]
+        if held is None and told.state is AlarmState.NORMAL:
+            again = {"version": told.version + 1, "changed_us": self._now_us, "annunciate": False}
+            published.append(msgspec.structs.replace(told, **again))
+        return published
+
+    def skip_versions(self, count: int, before_us: int) -> list[Alarm]:
+        """Publish every open alarm `count` versions on: a lost part of the journal told some.
+
+        So do the first versions of alarms raised later on evidence from before `before_us`:
+        their earlier versions may be lost too.
+        """
+        self._skipped, self._skipped_until_us = count, before_us
+        for held in self._held.values():
+            held.alarm = msgspec.structs.replace(held.alarm, version=held.alarm.version + count)
+        return [self._publish(held, self._now_us) for held in list(self._held.values())]
+
     def _raise(self, condition: Condition, now_us: int) -> Alarm:
         observed_us = condition.observed_us
         alarm_id = mint_alarm_id(self._gateway, condition.key, observed_us)
@@ -212,14 +239,15 @@ class AlarmMachine:
             id=alarm_id,
             condition=condition,
             state=AlarmState.UNACK,
-            version=1,
+            version=1 + (self._skipped if observed_us < self._skipped_until_us else 0),
             raised_us=now_us,
             changed_us=now_us,
             observed_us=observed_us,
             incident=self._incidents.assign(condition, now_us),
             annunciate=condition.priority is not Priority.D,
         )
-        held = Held(alarm=alarm, newest=condition, sounded_version=int(alarm.annunciate))
+        sounded_version = alarm.version if alarm.annunciate else 0
+        held = Held(alarm=alarm, newest=condition, sounded_version=sounded_version)
         if condition.key.kind in _EXPIRING:
             held.review_us = now_us + seconds_to_us(self._policy.life.unreviewed_s)
         self._hold(held)

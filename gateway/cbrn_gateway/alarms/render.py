@@ -52,6 +52,7 @@ __all__ = [
     "Picture",
     "Presentation",
     "alarm_from_alert",
+    "mark_pending",
     "render_alert",
     "render_event",
     "rounded",
@@ -121,7 +122,6 @@ def render_alert(
     *,
     picture: Picture | None = None,
     published_us: int | None = None,
-    journal: Literal["pending"] | None = None,
 ) -> dict[str, Any]:
     """Return the GeoJSON Feature of one version of an alarm.
 
@@ -135,12 +135,16 @@ def render_alert(
     feature = AlertFeature(
         id=alarm.id,
         geometry=alert_geometry(alarm.condition, model),
-        properties=seen.properties(journal, expires_us),
+        properties=seen.properties(expires_us),
     )
-    rendered = _as_json(feature)
-    if journal == JOURNAL_PENDING:
-        rendered["properties"] |= dict.fromkeys(("epoch", "seq", "prev_hash", "hash"))
-    return rendered
+    return _as_json(feature)
+
+
+def mark_pending(alert: dict[str, Any]) -> dict[str, Any]:
+    """Return a rendered alert as it goes out before the journal has taken it (safety 18)."""
+    place = dict.fromkeys(("epoch", "seq", "prev_hash", "hash"))
+    properties = alert["properties"] | place | {"journal": JOURNAL_PENDING}
+    return alert | {"properties": properties}
 
 
 def render_event(event: Event, gateway: str) -> dict[str, Any]:
@@ -177,10 +181,10 @@ class _Seen:
         self._phrases = catalogue(presentation.language).phrases
         self._is_hazard = speaks_of_hazard(alarm)
 
-    def properties(self, journal: str | None, expires_us: int) -> AlertProperties:
+    def properties(self, expires_us: int) -> AlertProperties:
         """Return every property of contracts §4; null where there is nothing."""
         return AlertProperties(
-            journal=journal,
+            journal=None,
             expires_at=format_rfc3339(expires_us),
             config_hash=self._model.config_hash,
             model=self._presentation.model_version or _program_version(),

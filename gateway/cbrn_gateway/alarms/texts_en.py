@@ -55,9 +55,7 @@ _WHAT = {
     Reason.DELIVERY_REFUSED: (
         "{where}: a receiver refused a message or a subscription{detail}; it is not delivered."
     ),
-    Reason.STORE_FAILED: (
-        "{where}: the store cannot write{detail}; what comes in waits in memory, alarms still rise."
-    ),
+    Reason.STORE_FAILED: "{where}: a store of this gateway fails{detail}; alarms still rise.",
     Reason.LOOP_LATE: (
         "{where}: the gateway was held up{detail}; alarms still rise, they may come late."
     ),
@@ -111,7 +109,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} is not in service; alarms still rise.",
     Reason.LINK_DOWN: "{where}: no contact, last known state may be wrong.",
     Reason.DELIVERY_REFUSED: "{where}: a receiver refused a message or a subscription.",
-    Reason.STORE_FAILED: "{where}: the store cannot write; alarms still rise.",
+    Reason.STORE_FAILED: "{where}: a store of this gateway fails; alarms still rise.",
     Reason.LOOP_LATE: "{where}: the gateway was held up; alarms may come late.",
     Reason.PATH_UNPROVEN: "{where}: path to SOC {about} not proven.",
     Reason.COVERAGE_LOST: "{where} cannot detect {agent} now.",

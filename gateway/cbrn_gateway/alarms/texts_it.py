@@ -58,8 +58,7 @@ _WHAT = {
         "non è consegnato."
     ),
     Reason.STORE_FAILED: (
-        "{where}: l'archivio non scrive{detail}; i dati attendono in memoria, "
-        "gli allarmi continuano."
+        "{where}: guasto di un archivio di questo gateway{detail}; gli allarmi continuano."
     ),
     Reason.LOOP_LATE: (
         "{where}: il gateway è stato trattenuto{detail}; "
@@ -117,7 +116,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} non è in servizio; gli allarmi scattano comunque.",
     Reason.LINK_DOWN: "{where}: nessun contatto, l'ultimo stato noto può essere errato.",
     Reason.DELIVERY_REFUSED: "{where}: un destinatario ha rifiutato un messaggio o un abbonamento.",
-    Reason.STORE_FAILED: "{where}: l'archivio non scrive; gli allarmi continuano.",
+    Reason.STORE_FAILED: "{where}: guasto di un archivio del gateway; gli allarmi continuano.",
     Reason.LOOP_LATE: "{where}: il gateway è stato trattenuto; allarmi forse in ritardo.",
     Reason.PATH_UNPROVEN: "{where}: percorso verso la sala operativa {about} non provato.",
     Reason.COVERAGE_LOST: "{where}: {agent} ora non rilevabile.",

@@ -55,8 +55,7 @@ _WHAT = {
         "{where}: en mottaker avviste en melding eller et abonnement{detail}; det er ikke levert."
     ),
     Reason.STORE_FAILED: (
-        "{where}: lageret kan ikke skrive{detail}; det som kommer inn venter i minnet, "
-        "alarmer går fortsatt."
+        "{where}: et lager i denne gatewayen svikter{detail}; alarmer går fortsatt."
     ),
     Reason.LOOP_LATE: (
         "{where}: gatewayen ble holdt opp{detail}; alarmer går fortsatt, men kan komme sent."
@@ -114,7 +113,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} er ikke i drift; alarmer går likevel.",
     Reason.LINK_DOWN: "{where}: ingen kontakt, siste kjente tilstand kan være feil.",
     Reason.DELIVERY_REFUSED: "{where}: en mottaker avviste en melding eller et abonnement.",
-    Reason.STORE_FAILED: "{where}: lageret kan ikke skrive; alarmer går fortsatt.",
+    Reason.STORE_FAILED: "{where}: et lager i gatewayen svikter; alarmer går fortsatt.",
     Reason.LOOP_LATE: "{where}: gatewayen ble holdt opp; alarmer kan komme sent.",
     Reason.PATH_UNPROVEN: "{where}: veien til vaktsentral {about} er ikke bevist.",
     Reason.COVERAGE_LOST: "{where} kan ikke oppdage {agent} nå.",

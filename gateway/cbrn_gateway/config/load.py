@@ -106,7 +106,7 @@ def _resolve(raw: dict[str, Any], path: Path, problems: list[Problem]) -> SiteCo
     steps = _steps(playbook, path, problems)
     mqtt = _sink(raw, "mqtt", MqttTable, path, problems)
     influx = _sink(raw, "influx", InfluxTable, path, problems)
-    store = optional_table(raw, "store", StoreTable, problems) or StoreTable()
+    store = _store(raw, problems)
     wearers = tuple(table for _, table in convert_list(raw, "wearer", WearerTable, problems))
     data_dir = None if gateway is None else _data_dir(gateway.data_dir, path, problems)
     resolved_site = None if site is None else _site(site, problems)
@@ -138,6 +138,14 @@ def _resolve(raw: dict[str, Any], path: Path, problems: list[Problem]) -> SiteCo
         wearers=wearers,
         not_built=tuple(sorted(_NOT_BUILT & raw.keys())),
     )
+
+
+def _store(raw: dict[str, Any], problems: list[Problem]) -> StoreTable:
+    store = optional_table(raw, "store", StoreTable, problems) or StoreTable()
+    if store.free_disk_floor_mb < store.ballast_mb:
+        reason = "must be at least ballast_mb: readings would take the room kept for alarms"
+        problems.append(Problem("store.free_disk_floor_mb", reason))
+    return store
 
 
 def _public(raw: Mapping[str, Any]) -> dict[str, Any]:

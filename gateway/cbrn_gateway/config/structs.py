@@ -162,7 +162,20 @@ class InfluxTable(Table, frozen=True):
     key_file: FilePath | None = None
 
 
-class StoreTable(Table, frozen=True):
-    """Limits of the files in `data_dir`."""
+Megabytes = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+Days = Annotated[float, msgspec.Meta(gt=0, le=36_500)]
 
-    spool_most_mb: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] = 2048.0
+
+class StoreTable(Table, frozen=True):
+    """Limits of the files in `data_dir`; what must go is counted, alarms go last.
+
+    Below `free_disk_floor_mb` of free disk readings are no longer stored, below half of
+    it estimates neither. `ballast_mb` is given up for the journal on a full disk.
+    """
+
+    spool_most_mb: Megabytes = 2048.0
+    spool_most_days: Days = 30.0
+    series_most_mb: Megabytes = 8192.0
+    series_most_days: Days = 365.0
+    free_disk_floor_mb: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 200.0
+    ballast_mb: Annotated[float, msgspec.Meta(ge=0, le=1_000)] = 8.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
-from cbrn_core.alarm import Reason
+from cbrn_core.alarm import Alarm, Reason
 from cbrn_core.clock import Clock
 from cbrn_core.errors import StorageError
 from cbrn_core.times import US_PER_S, seconds_to_us
@@ -15,11 +15,13 @@ from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.buses import Buses
 from cbrn_gateway.live.clock_watch import ClockWatch
 from cbrn_gateway.live.control import ControlServer
+from cbrn_gateway.live.disk import Disk
 from cbrn_gateway.live.external import ExternalReadings
 from cbrn_gateway.live.inbox import Inbox
 from cbrn_gateway.live.links import Links
 from cbrn_gateway.live.loop_watch import LoopWatch
 from cbrn_gateway.live.notices import Notices
+from cbrn_gateway.live.open_stores import keep_of, open_stores
 from cbrn_gateway.live.operators import Operators
 from cbrn_gateway.live.outlets import Outlets
 from cbrn_gateway.live.reload import Reload
@@ -29,11 +31,10 @@ from cbrn_gateway.live.setup import Setup
 from cbrn_gateway.live.sinks import Sinks, mqtt_consumers
 from cbrn_gateway.live.taps import Taps
 from cbrn_gateway.live.vitals import Vitals
-from cbrn_gateway.pipeline.pipeline import Pipeline
+from cbrn_gateway.pipeline.pipeline import Journalled, Pipeline
 from cbrn_gateway.sinks.live_queue import LiveQueue
-from cbrn_gateway.store.journal import Journal
-from cbrn_gateway.store.series import Series, SeriesReader, Snapshot
-from cbrn_gateway.store.spool import Spool
+from cbrn_gateway.store.memory_mark import MemoryMark
+from cbrn_gateway.store.series import SeriesReader, Snapshot
 from cbrn_gateway.store.writer import Writer
 
 _LOG = logging.getLogger(__name__)
@@ -42,8 +43,6 @@ GATHER_S = 0.03
 TURN_EVERY_S = 1.0
 SNAPSHOT_EVERY_S = 60.0
 LONGEST_END_S = 1.0
-SPOOL_MOST_ROWS = 20_000_000
-_BYTES_PER_MB = 1_000_000
 _SERIES_FILE = "series.db"
 
 
@@ -65,6 +64,7 @@ class Daemon:
         self._make_stores(config)
         self.setup = self._made_setup(config, pipeline)
         self.outlets.wakers.append(self.setup.sinks.wake)
+        self.outlets.senders.append(self.setup.sinks.send_unjournalled)
         self.reload = Reload(self.setup, self._journal, self._notices, clock, self._save_snapshot)
 
     async def run(self) -> None:
@@ -87,28 +87,34 @@ class Daemon:
         counts = dict(pipeline.drops.counts()) | self._writer.counters()
         counts |= pipeline.rules.counters()
         counts |= self.setup.sinks.counters() | self.setup.buses.counters()
-        counts |= self._loop_watch.counters()
+        counts |= self._loop_watch.counters() | self.outlets.counters() | self._disk.counters()
+        counts["stores_set_aside"] = len(self._set_aside)
         return counts | self.reload.counters
 
     def _make_stores(self, config: SiteConfig) -> None:
         folder = config.data_dir
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         epoch = self._clock.now().wall_us // US_PER_S
-        self._journal = Journal.open(
-            folder / "journal.db",
-            epoch=epoch,
+        stores = open_stores(
+            folder,
+            config.store,
+            epoch,
             consumers=mqtt_consumers() if config.mqtt is not None else (),
         )
-        most_bytes = int(config.store.spool_most_mb * _BYTES_PER_MB)
-        spool = Spool(
-            folder / "spool.db", epoch=epoch, max_rows=SPOOL_MOST_ROWS, max_bytes=most_bytes
+        self._journal, self._set_aside = stores.journal, stores.set_aside
+        self._writer = Writer(
+            stores.series, stores.spool, on_error=self._store_refuses, keep=keep_of(config.store)
         )
-        series = Series(folder / _SERIES_FILE)
-        self._writer = Writer(series, spool, on_error=self._store_refuses)
+        self._disk = Disk(folder, config.store, self._clock, self._notices, self._writer.shed)
+        self._mark = MemoryMark(folder)
         self._live = LiveQueue(config.model, epoch)
         self.outlets = Outlets(config, self._journal, self._writer, self._live, self._clock)
         self.outlets.on_refusing_journal = self._journal_refuses
         self.outlets.stamped = self._clock_watch.stamped
+        self.outlets.make_room = self._disk.give_room
+        self.outlets.on_late = self._state_again
+        self.outlets.on_memory = self._mark.put
+        self.outlets.is_marked = self._mark.was_left
 
     def _made_setup(self, config: SiteConfig, pipeline: Pipeline) -> Setup:
         """Return the parts of the first configuration, and let the others follow the next."""
@@ -147,7 +153,15 @@ class Daemon:
         config, pipeline = self.setup.config, self.setup.pipeline
         reader = SeriesReader(config.data_dir / _SERIES_FILE)
         try:
-            restart = Restart(pipeline, self._journal, reader, config.model.config_hash)
+            lost = any(aside.name == "journal" for aside in self._set_aside)
+            lost |= self._mark.was_left
+            restart = Restart(
+                pipeline,
+                self._journal,
+                reader,
+                config.model.config_hash,
+                lost_before_us=self._clock.now().steady_us if lost else None,
+            )
             self.resumed = await restart.resume(
                 self.outlets.spool_again, self.outlets.spool_alert_again
             )
@@ -155,6 +169,8 @@ class Daemon:
             reader.close()
         self.outlets.take(self.resumed.out)
         self._notices.adopt(pipeline.machine.open_alarms())
+        for aside in self._set_aside:
+            self._notices.failing(Reason.STORE_FAILED, f"{aside.name}.db", str(aside))
         _LOG.info(
             "taken up: %d open alarms, %d filters, %d readings heard again in %.1f s",
             *self.resumed[:4],
@@ -166,6 +182,7 @@ class Daemon:
                 tasks.create_task(self.outlets.journal_alerts(), name="journalling"),
                 tasks.create_task(self.setup.sinks.run(), name="sinks"),
                 tasks.create_task(self.setup.buses.run(), name="buses"),
+                tasks.create_task(self._disk.run(), name="disk"),
                 tasks.create_task(self._keep_snapshots(), name="snapshots"),
                 tasks.create_task(self._loop_watch.run(), name="loop watch"),
                 tasks.create_task(self._clock_watch.run(), name="clock watch"),
@@ -251,11 +268,15 @@ class Daemon:
             _LOG.error("the journal did not take everything within %.0f s", LONGEST_END_S)
         finally:
             journalling.cancel()
+            self._mark.close()
             await self._writer.close()
             await self._journal.close()
 
     def _came_late(self, lag_s: float) -> None:
         self._notices.failing(Reason.LOOP_LATE, "gateway", f"{lag_s * 1000:.0f} ms")
+
+    def _state_again(self, alarm: Alarm) -> None:
+        self.inbox.put_order(Journalled(self._clock.now().steady_us, alarm))
 
     def _store_refuses(self, error: StorageError) -> None:
         _LOG.error("the store refuses, rows wait: %s", error)

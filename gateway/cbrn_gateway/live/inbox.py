@@ -9,7 +9,7 @@ from cbrn_core.clock import Clock
 from cbrn_core.reading import Reading
 from cbrn_core.times import US_PER_S
 from cbrn_gateway.pipeline.drops import DropCounter
-from cbrn_gateway.pipeline.pipeline import Event, Noticed, Ordered
+from cbrn_gateway.pipeline.pipeline import Event, Journalled, Noticed, Ordered
 
 MOST_READINGS = 100_000
 DROP_INBOX_FULL = "inbox_full"
@@ -18,8 +18,9 @@ DROP_INBOX_FULL = "inbox_full"
 class Inbox:
     """Events in order of arrival; readings are dropped and counted when it is full.
 
-    Commands and notices are never dropped. An event that was stamped before the pipeline's last
-    turn is stamped anew, so that a recording of the inbox replays as it was.
+    Commands and what the gateway noticed of itself are never dropped. An event that was
+    stamped before the pipeline's last turn is stamped anew, so that a recording of the inbox
+    replays as it was.
     """
 
     def __init__(self, clock: Clock, drops: DropCounter, most: int = MOST_READINGS) -> None:
@@ -44,7 +45,7 @@ class Inbox:
             self._events.append(event)
         self._filled.set()
 
-    def put_order(self, event: Ordered | Noticed) -> None:
+    def put_order(self, event: Ordered | Noticed | Journalled) -> None:
         """Take in a command, or what the gateway noticed of itself."""
         self._events.append(event)
         self._filled.set()

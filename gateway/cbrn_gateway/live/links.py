@@ -20,6 +20,7 @@ from cbrn_gateway.sinks import influx_settings, mqtt_settings
 from cbrn_gateway.sinks.influx import InfluxSink
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.mqtt import MqttCallbacks, MqttSink
+from cbrn_gateway.sinks.mqtt_alerts import AlertVersion
 from cbrn_gateway.sinks.tls import TlsFiles
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.writer import Writer
@@ -101,6 +102,12 @@ class Links:
     def status_line(self) -> str:
         """Return what each sink is doing, in one line."""
         return "; ".join(map(_what_it_does, self.supervisors().values())) or "no sinks"
+
+    def send_unjournalled(self, row: AlertVersion) -> None:
+        """Send an alert from memory, because the journal does not take it (safety 18)."""
+        for sink, _ in self._sinks.values():
+            if isinstance(sink, MqttSink):
+                sink.send_unjournalled(row)
 
     def counters(self) -> dict[str, int]:
         """Return the counters of all sinks and how often each was started again."""

@@ -13,7 +13,7 @@ from cbrn_gateway.pipeline.pipeline import Noticed
 _WORDS = {
     Reason.LINK_DOWN: "no contact",
     Reason.DELIVERY_REFUSED: "delivery refused",
-    Reason.STORE_FAILED: "store refuses",
+    Reason.STORE_FAILED: "store fails",
     Reason.CLOCK_SET: "clock set",
     Reason.CLOCK_UNSYNCED: "clock not synchronised",
     Reason.LOOP_LATE: "gateway held up",

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -15,11 +16,14 @@ from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
 from cbrn_gateway.alarms.render import render_alert
 from cbrn_gateway.config.site_config import SiteConfig
+from cbrn_gateway.live.pending import MOST_AT_ONCE, PendingAlerts, WaitingAlert
 from cbrn_gateway.pipeline.pipeline import StepOutput
 from cbrn_gateway.privacy import BodyChannels
 from cbrn_gateway.sinks.influx_lines import LineWriter
 from cbrn_gateway.sinks.live_queue import LiveQueue
+from cbrn_gateway.sinks.mqtt_alerts import AlertVersion
 from cbrn_gateway.store.chain import canonical
+from cbrn_gateway.store.database import is_disk_full
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.spool import Consequence
 from cbrn_gateway.store.writer import Batch, Writer
@@ -27,6 +31,12 @@ from cbrn_gateway.store.writer import Batch, Writer
 _LOG = logging.getLogger(__name__)
 
 JOURNAL_RETRY_S = 0.5
+PATIENCE_S = 0.5
+"""How long an alert may wait for the journal (safety 18)."""
+LOOK_EVERY_S = 0.05
+FEWEST_LOOKS = 2
+REMIND_EVERY_S = 5.0
+
 AlertListener = Callable[[dict[str, Any]], None]
 SampleListener = Callable[[Sequence[Reading], Sequence[Estimate]], None]
 
@@ -36,6 +46,10 @@ class Outlets:
 
     `listeners` hear each alert once it is journalled, `sample_listeners` each step's samples;
     `stamped` gives an alarm the times that its message shall show.
+    What the journal refuses, or does not take within 0.5 s, `senders` and `listeners` get
+    from memory (safety 18); `on_late` hears of it when the journal has it. `make_room` is
+    asked when the disk is full. `on_memory` is told when something is known to memory alone,
+    and when nothing is any more; `is_marked` is what it was told last.
     """
 
     def __init__(
@@ -44,8 +58,13 @@ class Outlets:
         self.listeners: list[AlertListener] = []
         self.sample_listeners: list[SampleListener] = []
         self.wakers: list[Callable[[], None]] = []
+        self.senders: list[Callable[[AlertVersion], None]] = []
         self.on_refusing_journal: Callable[[StorageError], None] = _LOG.error
         self.stamped: Callable[[Alarm], Alarm] = _as_it_is
+        self.on_late: Callable[[Alarm], None] = _ignore
+        self.on_memory: Callable[[bool], None] = _ignore
+        self.is_marked = False
+        self.make_room: Callable[[], Awaitable[bool]] = _no_room
         self.last_row = writer.committed_row
         self._config = config
         self._presentation = config.presentation
@@ -55,7 +74,8 @@ class Outlets:
         self._clock = clock
         self._bodies = BodyChannels(config.model)
         self._lines = LineWriter(config.model) if config.influx is not None else None
-        self._alerts: deque[Sequence[dict[str, Any]]] = deque()
+        self._pending = PendingAlerts()
+        self._journal_answers = True
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
@@ -76,10 +96,13 @@ class Outlets:
     def take(self, out: StepOutput) -> None:
         """Hand everything on without waiting; `last_row` is then that of the last sample."""
         if out.alarms:
-            rendered = (self._rendered(alarm) for alarm in out.alarms)
-            self._alerts.append([alert for alert in rendered if alert is not None])
+            now_s = asyncio.get_running_loop().time()
+            rendered = (self._rendered(alarm, now_s) for alarm in out.alarms)
+            self._pending.put(alert for alert in rendered if alert is not None)
             self._filled.set()
             self._drained.clear()
+            if not self._journal_answers:
+                self._send_from_memory()
         if not out.readings and not out.estimates:
             return
         for listener in self.sample_listeners:
@@ -113,33 +136,91 @@ class Outlets:
         """
         while True:
             await self._filled.wait()
-            while self._alerts:
-                sealed = await self._append(self._alerts[0])
-                self._alerts.popleft()
-                self._tell(sealed)
+            most = MOST_AT_ONCE
+            while self._pending:
+                group = self._pending.head(most)
+                sealed = await self._write(group)
+                # one alone may fit on a disk where many do not
+                most = 1 if sealed is None else min(2 * most, MOST_AT_ONCE)
+                if sealed is not None:
+                    self._pending.journalled(group)
+                    self._tell(group, sealed)
+            self._journal_answers = True
+            self._mark(in_memory=False)
             self._filled.clear()
             self._drained.set()
+            for alarm in self._pending.take_owed():
+                self.on_late(alarm)
 
     async def drain(self) -> None:
         """Return when every alert handed in has been journalled."""
         await self._drained.wait()
 
-    async def _append(self, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        while True:
-            try:
-                return await self._journal.append(entries)
-            except StorageError as error:
-                self.on_refusing_journal(error)
-                await self._clock.sleep(JOURNAL_RETRY_S)
+    def counters(self) -> dict[str, int]:
+        """Return what went out from memory, and what waits for the journal."""
+        return {"alerts_waiting": len(self._pending), **self._pending.counters}
 
-    def _tell(self, sealed: Sequence[dict[str, Any]]) -> None:
-        self._spool_alerts(sealed)
-        self._wake()
-        for alert in sealed:
+    async def _write(self, group: Sequence[WaitingAlert]) -> list[dict[str, Any]] | None:
+        """Return the entries as journalled, None where the journal refuses them."""
+        try:
+            return await self._answer(group)
+        except StorageError as error:
+            with suppress(StorageError, TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    made_room = is_disk_full(error) and await self.make_room()
+                if made_room:
+                    return await self._answer(group)
+            self._fall_back_to_memory(error)
+            await self._clock.sleep(JOURNAL_RETRY_S)
+            return None
+
+    async def _answer(self, group: Sequence[WaitingAlert]) -> list[dict[str, Any]]:
+        """Return the journal's answer, however late; what waits longer goes out from memory.
+
+        A process that got no time for a while still gives the disk a moment of its own.
+        """
+        loop = asyncio.get_running_loop()
+        waited_s = loop.time() - min(waiting.since_s for waiting in group)
+        looks = max(ceil((PATIENCE_S - waited_s) / LOOK_EVERY_S), FEWEST_LOOKS)
+        writing = asyncio.ensure_future(self._journal.append([w.alert for w in group]))
+        try:
+            while not writing.done() and looks > 0:
+                await asyncio.wait({writing}, timeout=LOOK_EVERY_S)
+                looks -= 1
+            while not writing.done():
+                self._fall_back_to_memory(StorageError("the journal does not answer"))
+                await asyncio.wait({writing}, timeout=REMIND_EVERY_S)
+            return writing.result()
+        finally:
+            writing.cancel()
+
+    def _fall_back_to_memory(self, error: StorageError) -> None:
+        self._journal_answers = False
+        self._mark(in_memory=True)
+        self.on_refusing_journal(error)
+        self._send_from_memory()
+
+    def _mark(self, *, in_memory: bool) -> None:
+        if in_memory != self.is_marked:
+            self.is_marked = in_memory
+            self.on_memory(in_memory)
+
+    def _send_from_memory(self) -> None:
+        for row, alert in self._pending.send_from_memory():
+            for send in self.senders:
+                send(row)
             for listener in self.listeners:
                 listener(alert)
 
-    def _rendered(self, alarm: Alarm) -> dict[str, Any] | None:
+    def _tell(self, group: Sequence[WaitingAlert], sealed: Sequence[dict[str, Any]]) -> None:
+        self._spool_alerts(sealed)
+        self._wake()
+        for waiting, alert in zip(group, sealed, strict=True):
+            if not waiting.from_memory:
+                for listener in self.listeners:
+                    listener(alert)
+
+    def _rendered(self, alarm: Alarm, now_s: float) -> WaitingAlert | None:
         """Return the message, without its particulars where those cannot be written.
 
         What the journal cannot hold would be tried for ever, and mute all alarms after it.
@@ -152,7 +233,7 @@ class Outlets:
             except Exception:  # noqa: BLE001 - no wording may take the daemon down
                 _LOG.exception("alarm %s cannot be written in full", alarm.id)
             else:
-                return alert
+                return WaitingAlert(alarm, alert, now_s)
         return None
 
     def _spooled(
@@ -187,6 +268,15 @@ class Outlets:
 
 def _as_it_is(alarm: Alarm) -> Alarm:
     return alarm
+
+
+def _ignore(_: object) -> None:
+    """Stand in where nobody wants to know."""
+
+
+async def _no_room() -> bool:
+    """Stand in where there is no ballast."""
+    return False
 
 
 def _bare(alarm: Alarm) -> Alarm:

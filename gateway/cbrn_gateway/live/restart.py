@@ -33,6 +33,9 @@ MOST_ROWS = 100_000
 MOST_ENDED = 4_096
 """Ended alarms looked at: without a snapshot the journal is read from its beginning."""
 
+VERSIONS_SKIPPED = 1_000
+"""More than any alarm has told in the part of a journal that a damaged file costs."""
+
 _PAGE_ENTRIES = 1_000
 
 KeepSamples = Callable[[Sequence[Reading], Sequence[Estimate]], None]
@@ -50,15 +53,27 @@ class Resumed(NamedTuple):
 
 
 class Restart:
-    """Brings a new pipeline to where the stores say that the last one was."""
+    """Brings a new pipeline to where the stores say that the last one was.
+
+    `lost_before_us`: a part of the journal is lost, or was in memory alone, that ended before
+    then (steady). It may have told versions that nobody here knows: every alarm goes on
+    beyond them.
+    """
 
     def __init__(
-        self, pipeline: Pipeline, journal: Journal, series: SeriesReader, config_hash: str
+        self,
+        pipeline: Pipeline,
+        journal: Journal,
+        series: SeriesReader,
+        config_hash: str,
+        *,
+        lost_before_us: int | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._journal = journal
         self._series = series
         self._config_hash = config_hash
+        self._lost_before_us = lost_before_us
 
     async def resume(self, keep_samples: KeepSamples, keep_alert: KeepAlert) -> Resumed:
         """Take everything up; `keep_samples` and `keep_alert` get what is spooled once more.
@@ -69,12 +84,19 @@ class Restart:
         began_s = time.monotonic()
         snapshot = self._series.load_snapshot()
         filters = self._recall(snapshot)
-        closed = await self._since(0 if snapshot is None else snapshot.journal_seq, keep_alert)
+        journalled = (await self._journal.head()).seq
+        known = 0 if snapshot is None else min(snapshot.journal_seq, journalled)
+        closed = await self._since(known, keep_alert)
         alarms = _alarms(await self._journal.open_alerts()) + closed
         alarms_open = self._pipeline.machine.rebuild(alarms)
         self._pipeline.rules.adopt(alarms)
         rows = await self._hear_again(snapshot, keep_samples)
+        restated = []
+        if self._lost_before_us is not None:
+            machine = self._pipeline.machine
+            restated = machine.skip_versions(VERSIONS_SKIPPED, self._lost_before_us)
         out = self._pipeline.catch_up(alarms)
+        out.alarms[:0] = restated
         return Resumed(alarms_open, filters, rows, time.monotonic() - began_s, out)
 
     def _recall(self, snapshot: Snapshot | None) -> int:

@@ -13,6 +13,7 @@ from cbrn_gateway.live.links import LOOK_EVERY_S, Links
 from cbrn_gateway.live.notices import Notices
 from cbrn_gateway.live.supervisor import Supervisor
 from cbrn_gateway.live.workers import Workers
+from cbrn_gateway.sinks.mqtt_alerts import AlertVersion
 from cbrn_gateway.sinks.outbox import ALERTS_CONSUMER, LOG_CONSUMER
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.outbox import Consumer, View
@@ -84,6 +85,11 @@ class Sinks:
     def status_line(self) -> str:
         """Return what each sink is doing, in one line."""
         return "; ".join(links.status_line() for links in self) or "no sinks"
+
+    def send_unjournalled(self, row: AlertVersion) -> None:
+        """Send an alert from memory, because the journal does not take it (safety 18)."""
+        for links in self:
+            links.send_unjournalled(row)
 
     def wake(self) -> None:
         """Say that the stores have something new."""

@@ -52,7 +52,14 @@ class Noticed(msgspec.Struct, frozen=True):
     condition: Condition
 
 
-Event = Reading | Ordered | Noticed
+class Journalled(msgspec.Struct, frozen=True):
+    """A version that was told from memory is in the journal at last, as an event (safety 18)."""
+
+    at_us: int
+    alarm: Alarm
+
+
+Event = Reading | Ordered | Noticed | Journalled
 
 
 class Answer(NamedTuple):
@@ -69,7 +76,7 @@ class _Turn(NamedTuple):
     stale: bool
 
 
-_Item = tuple[int, Accepted | _Turn | Command | Condition]
+_Item = tuple[int, Accepted | _Turn | Command | Condition | Alarm]
 _Judge = Callable[..., list[Condition]]
 
 
@@ -138,6 +145,8 @@ class Pipeline:
                 self._turn(what, at_us, out)
             elif isinstance(what, Command):
                 self._obey(what, at_us, out)
+            elif isinstance(what, Alarm):
+                out.alarms += self.machine.restate(what, at_us)
             else:
                 self._apply((what,), at_us, out)
         self._advance(max(now_us, self._now_us), out)
@@ -270,6 +279,8 @@ class Pipeline:
                 self._take_reading(event, at_us, items)
             elif isinstance(event, Ordered):
                 items.append((at_us, event.command))
+            elif isinstance(event, Journalled):
+                items.append((at_us, event.alarm))
             else:
                 items.append((at_us, event.condition))
         self._find_stale(max(at_us, now_us), items)

@@ -24,7 +24,7 @@ from cbrn_gateway.sinks.outbox import (
     ignore_refusal,
 )
 from cbrn_gateway.sinks.topics import Topics
-from cbrn_gateway.sinks.waiting import wait_for_wake
+from cbrn_gateway.sinks.waiting import run_until_one_fails, wait_for_wake
 
 ValueT = TypeVar("ValueT")
 
@@ -82,6 +82,7 @@ class AlertPublisher:
         self._refused_retry_s = refused_retry_s
         self._monotonic_s = monotonic_s
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._unjournalled: dict[str, AlertRow] = {}
         self._only_here: dict[str, AlertRow] = {}
         self._sent: OrderedDict[str, int] = OrderedDict()
@@ -102,11 +103,30 @@ class AlertPublisher:
         waiting = self._unjournalled.get(row.alarm_id)
         if waiting is None or waiting.version < row.version:
             self._unjournalled[row.alarm_id] = row
-        self._wake.set()
+        self._urgent.set()
 
     async def run(self, link: MqttLink) -> None:
-        """Publish until the connection fails; raises as `MqttLink.settle`."""
+        """Publish until the connection fails; raises as `MqttLink.settle`.
+
+        Two lanes: what is not journalled never waits for a journal that does not answer.
+        """
         self._told_here.clear()
+        await run_until_one_fails(self._tell_unjournalled(link), self._tell_journalled(link))
+
+    async def _tell_unjournalled(self, link: MqttLink) -> None:
+        again = [row for row in self._only_here.values() if not self._is_behind(row)]
+        for start in range(0, len(again), _WINDOW):
+            await self._tell(link, again[start : start + _WINDOW], [])
+        while True:
+            told: list[AlertRow] = []
+            try:
+                tried = await self._tell(link, self._ready(self._unjournalled.values()), told)
+            finally:
+                self._forget_unjournalled(told)
+            if not tried and not told:
+                await wait_for_wake(self._urgent, _LOOK_EVERY_S)
+
+    async def _tell_journalled(self, link: MqttLink) -> None:
         cleared = stated = False
         while True:
             if await self._round(link):
@@ -120,15 +140,10 @@ class AlertPublisher:
 
     async def _round(self, link: MqttLink) -> bool:
         """Publish one window of what waits; return whether there may be more to do now."""
-        urgent: list[AlertRow] = []
-        try:
-            tried = await self._tell(link, self._ready(self._unjournalled.values()), urgent)
-        finally:
-            self._forget_unjournalled(urgent)
         told: list[AlertRow] = []
-        retired = False
+        tried = retired = False
         try:
-            tried |= await self._tell(link, self._ready(await self._pending()), told)
+            tried = await self._tell(link, self._ready(await self._pending()), told)
         finally:
             retired = await self._retire(told)
         return tried or retired
@@ -156,7 +171,8 @@ class AlertPublisher:
 
     def _forget_unjournalled(self, rows: Iterable[AlertRow]) -> None:
         for row in rows:
-            self._only_here[row.alarm_id] = row
+            if row.version >= self._sent.get(row.alarm_id, row.version):
+                self._only_here[row.alarm_id] = row
             if self._unjournalled[row.alarm_id].version <= row.version:
                 del self._unjournalled[row.alarm_id]
 
@@ -265,8 +281,7 @@ class AlertPublisher:
             for row in rows
             if row.alarm_id is not None and row.version is not None
         ]
-        known = [*stated, *self._only_here.values()]
-        ready = [row for row in self._ready(known) if not self._is_behind(row)]
+        ready = [row for row in self._ready(stated) if not self._is_behind(row)]
         for start in range(0, len(ready), _WINDOW):
             await self._tell(link, ready[start : start + _WINDOW], [])
         self._counters["mqtt_alerts_stated_again"] += len(ready)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from cbrn_core.errors import StorageError
+from cbrn_core.errors import StorageError, StoreDamaged
 
 _BUSY_TIMEOUT_S = 2.0
 _CHECK_LIMIT_S = 2.0
@@ -102,8 +102,9 @@ def open_writer(path: Path, layout: Layout) -> Database:
     """Open a file for writing, made new where there is none.
 
     Raises:
-        StorageError: damaged, of another kind, or written by a newer version; nothing
+        StoreDamaged: damaged, of another kind, or written by a newer version; nothing
             is deleted or overwritten.
+        StorageError: the disk refuses.
     """
     _refuse_orphaned_wal(path)
     with storage_errors(path):
@@ -154,7 +155,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         code = _primary_code(error)
         advice = _ADVICE.get(code, "the store failed")
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            advice = f"{advice}: {_SET_ASIDE}"
+            raise StoreDamaged(f"{path}: {advice}: {_SET_ASIDE} ({error})") from error
         raise StorageError(f"{path}: {advice} ({error})") from error
 
 
@@ -174,7 +175,7 @@ def _refuse_orphaned_wal(path: Path) -> None:
     has_wal = wal.is_file() and wal.stat().st_size > 0
     is_empty = not path.is_file() or path.stat().st_size == 0
     if has_wal and is_empty:
-        raise StorageError(
+        raise StoreDamaged(
             f"{path}: the file is missing or empty, but {wal.name} still holds entries: "
             f"{_SET_ASIDE}"
         )
@@ -209,9 +210,9 @@ def _has_layout(database: Database, layout: Layout) -> bool:
     if not (application_id or version or objects):
         return False
     if application_id != layout.application_id:
-        raise StorageError(f"{database.path}: holds something else than a {layout.name}")
+        raise StoreDamaged(f"{database.path}: holds something else than a {layout.name}")
     if version != layout.version:
-        raise StorageError(
+        raise StoreDamaged(
             f"{database.path}: layout {version} of the {layout.name}, this program knows "
             f"{layout.version}: use the version that wrote it, or move the file aside"
         )
@@ -232,4 +233,4 @@ def _quick_check(database: Database) -> None:
     finally:
         connection.set_progress_handler(None, 0)
     if finding != "ok":
-        raise StorageError(f"{database.path}: the file is damaged: {_SET_ASIDE} ({finding})")
+        raise StoreDamaged(f"{database.path}: the file is damaged: {_SET_ASIDE} ({finding})")

@@ -52,7 +52,11 @@ class Journal:
             StorageError: damaged, or of another kind; nothing is deleted.
             ChainBroken: the end of the chain does not match the newest entry.
         """
-        file = JournalFile(path, epoch=epoch, restored=restored)
+        return cls.over(JournalFile(path, epoch=epoch, restored=restored), path, consumers)
+
+    @classmethod
+    def over(cls, file: JournalFile, path: Path, consumers: Iterable[Consumer] = ()) -> Self:
+        """Take an opened file; it is closed when its consumers cannot be registered."""
         try:
             file.set_consumers(consumers)
             return cls(file, path)

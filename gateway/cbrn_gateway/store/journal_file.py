@@ -171,6 +171,34 @@ class JournalFile(JournalReader):
         with self._database.transaction() as connection:
             outbox.set_consumers(connection, consumers)
 
+    def take_over(
+        self,
+        rows: Iterable[JournalEntry],
+        consumers: Sequence[Consumer],
+        cursors: Mapping[str, int],
+    ) -> int:
+        """Begin with the verified entries of a damaged journal, as they are; return how many.
+
+        The chain goes on behind them in a new epoch. `cursors` say how far each log
+        consumer had been told; one without is told from entry 1 again.
+        """
+        head = self.head()
+        last: JournalEntry | None = None
+        with self._database.transaction() as connection:
+            for last in rows:
+                connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", last)
+                alert = alert_rank(last.decode())
+                if alert is not None:
+                    outbox.enqueue(connection, last.seq, alert)
+            if last is None:
+                return 0
+            connection.execute(
+                "UPDATE head SET epoch = ?, seq = ?, hash = ?",
+                (max(last.epoch + 1, head.epoch), last.seq, _hash_of(last.body)),
+            )
+            outbox.take_over(connection, consumers, cursors)
+        return last.seq
+
     def _append_one(self, chain: Chain, entry: Entry) -> dict[str, Any]:
         alert = alert_rank(entry)
         connection = self._database.connection

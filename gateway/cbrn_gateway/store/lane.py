@@ -1,6 +1,7 @@
 """The way of rows into one file: what waits, what is asked for, one transaction for both."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -22,6 +23,8 @@ class Lane:
         newest: number of the last row that was put in, where rows are numbered.
         committed: number of the last row that is committed, or was dropped and counted.
         error: why the last commit failed; None after one that went well.
+        shed: names of rows that are not to be written now, for want of room on the disk.
+        unstored: rows dropped for that, by name.
     """
 
     def __init__(
@@ -36,6 +39,8 @@ class Lane:
         self.newest = newest
         self.committed = newest
         self.error: StorageError | None = None
+        self.shed: frozenset[str] = frozenset()
+        self.unstored: Counter[str] = Counter()
         self._database = database
         self._write = write
         self._lock = lock
@@ -57,7 +62,9 @@ class Lane:
         with self._lock:
             rows, jobs, newest = self.backlog.take(), self._jobs, self.newest
             self._jobs = []
+            self._drop_shed(rows)
         if not (jobs or any(rows.values())):
+            self.committed = newest
             return True
         failure: StorageError | None = StorageError("the store's writer has failed")
         try:
@@ -78,6 +85,11 @@ class Lane:
             for job in jobs:
                 job.finish(failure)
         return failure is None
+
+    def _drop_shed(self, rows: dict[str, list[Any]]) -> None:
+        for name in self.shed & rows.keys():
+            self.unstored[name] += len(rows[name])
+            rows[name] = []
 
     def refuse(self, reason: StorageError) -> None:
         """Leave nobody waiting: no commit will come any more."""

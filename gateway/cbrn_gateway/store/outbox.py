@@ -5,7 +5,7 @@ Two views. `newest`: per alarm only its newest version, by priority, never backw
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ from cbrn_core.alarm import Priority
 from cbrn_core.errors import StorageError
 from cbrn_core.reading import Purpose
 from cbrn_gateway.store.chain import Entry, chain_fields, decode, is_alert
+
+_ENDED_TOLD_AGAIN = 1_000
 
 SCHEMA = """
 CREATE TABLE consumers (
@@ -156,6 +158,28 @@ def set_consumers(connection: sqlite3.Connection, consumers: Iterable[Consumer])
     for consumer in wanted:
         if consumer.name not in staying:
             _register(connection, consumer)
+
+
+def take_over(
+    connection: sqlite3.Connection, consumers: Iterable[Consumer], cursors: Mapping[str, int]
+) -> None:
+    """Register the consumers of a journal that was begun with the entries of another.
+
+    What view newest had been told is not known: the alarms that ended last are told again,
+    those still open are for the gateway to state anew.
+    """
+    for consumer in consumers:
+        connection.execute(
+            "INSERT INTO consumers SELECT ?, ?, MIN(?, seq) FROM head",
+            (consumer.name, consumer.view.value, cursors.get(consumer.name, 0)),
+        )
+    connection.execute(
+        "INSERT INTO outbox (consumer, alarm_id, seq, version, drill, priority)"
+        " SELECT c.name, n.alarm_id, n.seq, n.version, n.drill, n.priority"
+        " FROM consumers c, newest n WHERE c.view = 'newest' AND NOT n.is_open"
+        " AND n.seq > (SELECT seq FROM head) - ?",
+        (_ENDED_TOLD_AGAIN,),
+    )
 
 
 def pending_newest(connection: sqlite3.Connection, consumer: str, limit: int) -> list[Pending]:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +32,7 @@ from cbrn_gateway.store.series_rows import (
 SampleT = TypeVar("SampleT", Reading, Estimate)
 
 _PAGE_ROWS = 1_000
+_KEPT_ROWS = 1_000
 _LATEST_US = 2**63 - 1
 
 # an outlandish sample (a number beyond 64 bits, text that is no Unicode) costs itself only
@@ -223,12 +225,14 @@ class Series(SeriesReader):
 
     Attributes:
         unwritable: samples that no row can hold; dropped and counted at each attempt.
+        retired: rows taken away since the start because they were too old or too many.
     """
 
     def __init__(self, path: Path) -> None:
         self._database = open_writer(path, SERIES_LAYOUT)
         self.unreadable = 0
         self.unwritable = 0
+        self.retired = 0
         self._known: dict[ChannelKey, KnownChannel] = {}
         self._known_at = -1
 
@@ -270,6 +274,55 @@ class Series(SeriesReader):
                 "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?, ?)",
                 (snapshot.journal_seq, snapshot.last_row, snapshot.config_hash, snapshot.state),
             )
+
+    def retire(self, before_us: int | None, most_bytes: int | None, most_rows: int) -> int:
+        """Take the oldest rows away, at most `most_rows`; return how many.
+
+        Those that arrived before `before_us`, and those beyond `most_bytes` of the file;
+        never the newest thousand, nor what a restart still hears again.
+        """
+        with self._database.transaction() as connection:
+            through = self._retired_through(connection, before_us, most_bytes, most_rows)
+            deleted = connection.execute("DELETE FROM head WHERE row <= ?", (through,)).rowcount
+        self.retired += deleted
+        return deleted
+
+    def _retired_through(
+        self,
+        connection: sqlite3.Connection,
+        before_us: int | None,
+        most_bytes: int | None,
+        most_rows: int,
+    ) -> int:
+        """Return the number of the last row that may go now, 0 where none may."""
+        (newest,) = connection.execute("SELECT MAX(row) FROM head").fetchone()
+        (known,) = connection.execute("SELECT MAX(last_row) FROM snapshot").fetchone()
+        last = (newest or 0) - _KEPT_ROWS
+        if known is not None:
+            last = min(last, known)
+        oldest = connection.execute(
+            "SELECT row, received_us FROM head WHERE row <= ? ORDER BY row LIMIT ?",
+            (last, most_rows),
+        ).fetchall()
+        too_many = 0
+        if oldest and most_bytes is not None:
+            used_bytes = self._used_bytes(connection)
+            excess = max(0.0, 1 - most_bytes / used_bytes)
+            too_many = ceil(excess * (newest - oldest[0][0] + 1))
+        through = 0
+        for number, (row, received_us) in enumerate(oldest):
+            if number >= too_many and (before_us is None or received_us >= before_us):
+                break
+            through = row
+        return through
+
+    def _used_bytes(self, connection: sqlite3.Connection) -> int:
+        """Return the size of what is kept; pages that fell free are used again first."""
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (unused,) = connection.execute("PRAGMA freelist_count").fetchone()
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        used_bytes: int = (pages - unused) * page_bytes
+        return used_bytes
 
     def _store_pairs(
         self,

@@ -20,6 +20,8 @@ INFLUX = "influx"
 
 _QUARANTINE_ROWS = 10_000
 _EVICTION_STEP_ROWS = 1_000
+_EVICTED_PER_ROW = 2
+_EVICTED_AT_ONCE = 10_000
 
 SPOOL_LAYOUT = Layout(
     name="spool",
@@ -164,7 +166,8 @@ class SpoolReader:
 class Spool(SpoolReader):
     """Writes a spool. Every method is one transaction and raises StorageError.
 
-    A line is deleted when all of `consumers` have had it. `epoch` (UTC seconds) marks
+    A line is deleted when all of `consumers` have had it. A lowered bound is reached little
+    by little, some thousand lines with each call. `epoch` (UTC seconds) marks
     the rows of a spool that is made new; an existing one continues its own.
     """
 
@@ -218,7 +221,7 @@ class Spool(SpoolReader):
                     totals[consequence].newest_seq = seq
                     totals[consequence].add(len(stamped), sum(map(len, texts)))
             connection.executemany("INSERT INTO lines VALUES (?, ?, ?, ?, ?)", rows)
-            self._make_room()
+            self._make_room(len(rows))
             self._save_totals()
 
     def delete_through(self, seq: int, consumer: str = INFLUX) -> None:
@@ -233,6 +236,26 @@ class Spool(SpoolReader):
             if seq > self._cursor(consumer):
                 connection.execute("UPDATE cursors SET seq = ? WHERE consumer = ?", (seq, consumer))
             self._delete_delivered()
+
+    def retire(self, before_us: int, most_rows: int) -> int:
+        """Evict lines spooled before a wall time, at most `most_rows`; return how many.
+
+        Alarms stay: they are few, and go for want of room only.
+        """
+        evicted = 0
+        with self._database.transaction():
+            totals = self._current_totals()
+            for consequence in (Consequence.READING, Consequence.ESTIMATE, Consequence.FAULT):
+                if totals[consequence].rows and evicted < most_rows:
+                    evicted += self._evict(consequence, most_rows - evicted, before_us)
+            if evicted:
+                self._save_totals()
+        return evicted
+
+    @property
+    def evicted(self) -> dict[str, int]:
+        """Return the lines lost since the spool was made, by consequence, as last written."""
+        return {c.name.lower(): total.evicted for c, total in self._totals.items()}
 
     def quarantine(self, seq: int, line: bytes, reason: str, consumer: str = INFLUX) -> None:
         """Set a line aside that a consumer rejects; the oldest set aside make room."""
@@ -284,10 +307,12 @@ class Spool(SpoolReader):
             totals[consequence].add(-rows, -size_bytes)
         self._save_totals()
 
-    def _make_room(self) -> None:
+    def _make_room(self, added: int) -> None:
+        """Evict what is too much; a bound that was lowered must not hold a commit up."""
+        left = max(_EVICTED_AT_ONCE, _EVICTED_PER_ROW * added)
         for consequence in reversed(Consequence):
-            while self._is_over() and self._evict(consequence):
-                pass
+            while left > 0 and self._totals[consequence].rows and self._is_over():
+                left -= self._evict(consequence, min(left, _EVICTION_STEP_ROWS))
 
     def _is_over(self) -> bool:
         rows, size_bytes = self._excess()
@@ -298,25 +323,28 @@ class Spool(SpoolReader):
         rows, size_bytes = sum(t.rows for t in totals), sum(t.bytes for t in totals)
         return rows - self._max_rows, size_bytes - self._max_bytes
 
-    def _evict(self, consequence: Consequence) -> bool:
-        """Delete some of the oldest lines of one consequence; False when there are none.
+    def _evict(self, consequence: Consequence, most: int, before_us: int | None = None) -> int:
+        """Delete up to `most` of the oldest lines of one consequence; return how many.
 
-        The search goes on where the last one ended, so that no line is passed over twice.
+        What is too much, or what was spooled before `before_us`. The search goes on where
+        the last one ended, so that no line is passed over twice.
         """
         total = self._totals[consequence]
-        if not total.rows:
-            return False
         connection = self._database.connection
         excess_rows, excess_bytes = self._excess()
         oldest = connection.execute(
-            "SELECT seq, LENGTH(line) FROM lines WHERE seq > ? AND consequence = ?"
+            "SELECT seq, LENGTH(line), stored_us FROM lines WHERE seq > ? AND consequence = ?"
             " ORDER BY seq LIMIT ?",
-            (total.evicted_seq, int(consequence), _EVICTION_STEP_ROWS),
+            (total.evicted_seq, int(consequence), most),
         )
         through, rows, size_bytes = total.evicted_seq, 0, 0
         with closing(oldest):
-            for seq, length in oldest:
-                if rows >= excess_rows and size_bytes >= excess_bytes:
+            for seq, length, stored_us in oldest:
+                if before_us is not None:
+                    is_kept = stored_us >= before_us
+                else:
+                    is_kept = rows >= excess_rows and size_bytes >= excess_bytes
+                if is_kept:
                     break
                 through, rows, size_bytes = seq, rows + 1, size_bytes + length
         connection.execute(
@@ -326,7 +354,7 @@ class Spool(SpoolReader):
         total.add(-rows, -size_bytes)
         total.evicted += rows
         total.evicted_seq = through
-        return rows > 0
+        return rows
 
     def _current_totals(self) -> dict[Consequence, "_Total"]:
         """Return the totals as they are in the file; call it inside a transaction."""

@@ -8,7 +8,13 @@ from typing import Any
 import msgspec
 
 from cbrn_core.errors import ChainBroken, StorageError
-from cbrn_gateway.store.chain import VerifyReport, chain_fields, decode, verify_entries
+from cbrn_gateway.store.chain import (
+    VerifyReport,
+    chain_fields,
+    check_link,
+    decode,
+    verify_entries,
+)
 from cbrn_gateway.store.database import open_reader
 from cbrn_gateway.store.journal_file import JOURNAL_LAYOUT, Head, JournalEntry, entry_row
 from cbrn_gateway.store.outbox import alert_rank
@@ -46,6 +52,21 @@ def verify_journal(path: Path) -> VerifyReport:
 def verify_rows(rows: Iterable[JournalEntry]) -> VerifyReport:
     """Judge the rows of a journal from its start, in the order of seq. Pure."""
     return verify_entries(_entry(row) for row in rows)
+
+
+def sound_rows(connection: sqlite3.Connection) -> Iterator[JournalEntry]:
+    """Yield the rows of a journal from entry 1 up to the first that does not verify."""
+    before: Mapping[str, Any] | None = None
+    try:
+        for row in _rows(connection):
+            entry = _entry(row)
+            if before is None and row.seq != 1:
+                return
+            check_link(entry, before)
+            yield row
+            before = entry
+    except ChainBroken:
+        return
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[JournalEntry]:

@@ -17,6 +17,7 @@ from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
 from cbrn_gateway.store.backlog import Backlog
 from cbrn_gateway.store.lane import Lane
+from cbrn_gateway.store.retention import Keep, Retention
 from cbrn_gateway.store.series import Series, Snapshot
 from cbrn_gateway.store.spool import INFLUX, Consequence, Spool, SpoolFill, SpoolLine, SpoolReader
 
@@ -49,7 +50,8 @@ class Writer:
     A commit follows at most `interval_s` after the first waiting row, earlier at
     `commit_rows`. At most `max_waiting_rows` wait per file; then the oldest readings
     go first, counted. While a file refuses, its rows wait and are tried again each
-    second; `on_error` is told of every failed commit, on the loop.
+    second; `on_error` is told of every failed commit, on the loop. What `keep` does not
+    allow to be kept is taken away between commits, in steps of some milliseconds.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Writer:
         interval_s: float = COMMIT_S,
         commit_rows: int = 1_000,
         max_waiting_rows: int = 50_000,
+        keep: Keep = Keep(),  # noqa: B008 - immutable
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_error = on_error
@@ -83,6 +86,7 @@ class Writer:
             self._wake,
         )
         self._lanes = (self._series_lane, self._spool_lane)
+        self._retention = Retention(series, spool, keep)
         self._spool_reader = SpoolReader(spool.database.path)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
         self._due_s: float | None = None
@@ -130,6 +134,11 @@ class Writer:
                 self._wake.notify()
             return lane.newest
 
+    def shed(self, names: frozenset[str]) -> None:
+        """Drop, counted, the samples of these names from now on: the disk is too full."""
+        for lane in self._lanes:
+            lane.shed = names
+
     async def flush(self) -> int:
         """Commit everything submitted so far; return `committed_row`; raises StorageError."""
         await self._ask(self._series_lane, _nothing)
@@ -173,10 +182,15 @@ class Writer:
                 "series_waiting": len(self._series_lane.backlog),
                 "spool_waiting": len(self._spool_lane.backlog),
                 "series_unwritable": self._series.unwritable,
+                "series_retired": self._series.retired,
+                "retention_refused": self._retention.refused,
             }
+            counters |= {f"spool_evicted_{name}": n for name, n in self._spool.evicted.items() if n}
             for file, lane in (("series", self._series_lane), ("spool", self._spool_lane)):
                 for name, dropped in lane.backlog.dropped.items():
                     counters[f"{file}_dropped_{name}"] = dropped
+                for name, dropped in lane.unstored.items():
+                    counters[f"{file}_unstored_{name}"] = dropped
         return counters
 
     async def close(self) -> None:
@@ -211,18 +225,31 @@ class Writer:
             is_last = False
             while not is_last:
                 is_last = self._wait_until_due()
-                self._commit()
+                if is_last or self._is_commit_due():
+                    self._commit()
+                else:
+                    self._retention.step()
         finally:
             self._end()
 
     def _wait_until_due(self) -> bool:
-        """Wait for the next commit; return whether it is the last one."""
+        """Wait for the next commit or step of the retention; return whether it ends now."""
         with self._wake:
-            while (wait_s := self._wait_s()) is None or wait_s > 0:
+            while (wait_s := self._wait_s()) > 0:
                 self._wake.wait(wait_s)
             return self._stopping
 
-    def _wait_s(self) -> float | None:
+    def _wait_s(self) -> float:
+        retention_s = self._retention.wait_s()
+        commit_s = self._commit_wait_s()
+        return retention_s if commit_s is None else min(commit_s, retention_s)
+
+    def _is_commit_due(self) -> bool:
+        with self._wake:
+            commit_s = self._commit_wait_s()
+        return commit_s is not None and commit_s <= 0
+
+    def _commit_wait_s(self) -> float | None:
         """Return how long the next commit may wait; None: for ever."""
         if self._stopping or any(lane.has_jobs for lane in self._lanes):
             return 0

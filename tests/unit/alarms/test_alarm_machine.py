@@ -512,3 +512,51 @@ def test_a_rebuilt_machine_remembers_which_versions_sounded_and_which_ids_are_us
     assert fresh.rebuild(desk.published) == 0
     (again,) = fresh.apply(condition(0), at(200))
     assert again.id != desk.published[0].id
+
+
+def test_what_was_told_from_memory_is_published_once_more_without_a_sound(desk):
+    (told,) = desk.say(0)
+    (again,) = desk.keep(desk.machine.restate(told, at(3)))
+    assert (again.id, again.version, again.annunciate) == (told.id, 2, False)
+    assert (again.state, again.condition, again.changed_us) == (told.state, told.condition, at(3))
+    (newer,) = desk.say(10, priority=Priority.P1, rank=30)
+    assert newer.version == 3
+
+
+def test_what_is_out_in_a_newer_version_is_not_published_again(desk):
+    (told,) = desk.say(0, rank=20)
+    desk.say(1, rank=30)
+    assert desk.machine.restate(told, at(2)) == []
+    assert desk.alarm.version == 2
+
+
+def test_the_end_of_an_alarm_that_was_told_from_memory_is_published_once_more(desk):
+    desk.say(0)
+    desk.order(1, "ack")
+    return_it(desk, 10)
+    (ended,) = desk.order(200, "resolve", text="aired")
+    assert ended.state is AlarmState.NORMAL
+    (again,) = desk.machine.restate(ended, at(201))
+    assert (again.state, again.version) == (AlarmState.NORMAL, ended.version + 1)
+    assert desk.machine.open_alarms() == []
+
+
+def test_an_alarm_that_is_not_open_any_more_is_not_opened_by_its_copy(desk):
+    (told,) = desk.say(0)
+    desk.order(1, "ack")
+    return_it(desk, 10)
+    desk.order(200, "resolve", text="aired")
+    assert desk.machine.restate(told, at(201)) == []
+
+
+def test_behind_a_lost_part_of_the_journal_versions_go_on_far_beyond_it(desk):
+    (told,) = desk.say(0)
+    desk.machine.rebuild([told])
+    (restated,) = desk.machine.skip_versions(1000, at(50))
+    assert (restated.id, restated.version) == (told.id, 1002)
+    (lost_before,) = desk.machine.apply(condition(40, place="st06/cl2"), at(60))
+    (new,) = desk.machine.apply(condition(60, place="st07/cl2"), at(60))
+    assert (lost_before.version, new.version) == (1001, 1)
+    # its first version sounded, an acknowledgement of it counts
+    (acknowledged,) = desk.order(61, "ack", alarm_id=lost_before.id, version=1001)
+    assert acknowledged.state is AlarmState.ACK

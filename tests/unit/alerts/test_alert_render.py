@@ -27,6 +27,7 @@ from cbrn_gateway.alarms.render import (
     Picture,
     Presentation,
     alarm_from_alert,
+    mark_pending,
     render_alert,
     render_event,
     rounded,
@@ -127,7 +128,7 @@ def test_the_chain_is_left_to_the_journal():
 
 
 def test_an_alert_sent_from_memory_has_no_place_in_the_chain_yet():
-    fields = render_alert(alarm(), MODEL, journal="pending")["properties"]
+    fields = mark_pending(render_alert(alarm(), MODEL))["properties"]
     assert fields["journal"] == "pending"
     assert [fields[name] for name in ("epoch", "seq", "prev_hash", "hash")] == [None] * 4
 

@@ -78,6 +78,15 @@ def site(*blocks):
         ('[playbook]\nfile = "nowhere.toml"\n', "playbook.file"),
         ('[alarms]\npolicy = "nowhere"\n', "alarms.policy"),
         ("[store]\nspool_most_mb = 1e300\n", "store.spool_most_mb"),
+        ("[store]\nspool_most_days = 0\n", "store.spool_most_days"),
+        ("[store]\nseries_most_mb = -1\n", "store.series_most_mb"),
+        ("[store]\nseries_most_days = 1e9\n", "store.series_most_days"),
+        ("[store]\nfree_disk_floor_mb = -1\n", "store.free_disk_floor_mb"),
+        ("[store]\nballast_mb = 2000\n", "store.ballast_mb"),
+        (
+            "[store]\nballast_mb = 10\nfree_disk_floor_mb = 9\n",
+            "store.free_disk_floor_mb",
+        ),
     ],
 )
 def test_a_problem_has_its_exact_path(block, path):

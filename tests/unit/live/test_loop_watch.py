@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 import pytest
-from unit.live.noticing_gateway import CONFIG, Gateway
+from unit.live.noticing import CONFIG, Gateway
 
 from cbrn_core.alarm import Reason
 from cbrn_gateway.alarms.render import render_alert

@@ -1,4 +1,4 @@
-from unit.live.noticing_gateway import CONFIG, Gateway
+from unit.live.noticing import CONFIG, Gateway
 
 from cbrn_core.alarm import Reason
 from cbrn_gateway.alarms.render import render_alert

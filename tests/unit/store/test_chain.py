@@ -7,7 +7,7 @@ from samples.alert_samples import MODEL, alarm
 from samples.store_samples import EPOCH, alert, event
 
 from cbrn_core.errors import ChainBroken, StorageError
-from cbrn_gateway.alarms.render import render_alert
+from cbrn_gateway.alarms.render import mark_pending, render_alert
 from cbrn_gateway.store.chain import (
     GENESIS_HASH,
     Chain,
@@ -79,7 +79,7 @@ def test_sealing_leaves_the_given_entry_alone():
 
 
 def test_a_pending_alert_is_sealed_as_journalled():
-    pending = render_alert(alarm(), MODEL, journal="pending")
+    pending = mark_pending(render_alert(alarm(), MODEL))
     assert pending["properties"]["journal"] == "pending"
     sealed = Chain(EPOCH).seal(pending)["properties"]
     assert (sealed["journal"], sealed["seq"], sealed["prev_hash"]) == ("journalled", 1, "0" * 64)

@@ -1,4 +1,4 @@
-"""A pipeline that hears what the gateway notices of itself; the test moves its clock."""
+"""A pipeline that hears what the gateway notices of itself, on a clock turned by hand."""
 
 from pathlib import Path
 

@@ -1,0 +1,126 @@
+"""The disk under `data_dir`: its ballast, and what is no longer stored when it fills up.
+
+Consequence decides what is kept: below the floor readings are no longer stored, below
+half of it estimates neither; alarms always.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from cbrn_core.alarm import Reason
+from cbrn_core.clock import Clock
+from cbrn_core.errors import StorageError
+from cbrn_gateway.config.structs import StoreTable
+from cbrn_gateway.live.notices import Notices
+from cbrn_gateway.store.ballast import Ballast, free_bytes
+
+_LOG = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+ROOM_AGAIN = 1.1
+"""Storing goes on above this multiple of the floor, so that it does not flutter."""
+
+_BYTES_PER_MB = 1_000_000
+_ABOUT = "disk"
+_SHED = (frozenset[str](), frozenset({"reading"}), frozenset({"reading", "estimate"}))
+
+Shed = Callable[[frozenset[str]], None]
+
+
+class Disk:
+    """Watches the room on the disk; `run` until cancelled.
+
+    `shed` is told which samples the stores must not take any more.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        limits: StoreTable,
+        clock: Clock,
+        notices: Notices,
+        shed: Shed,
+    ) -> None:
+        self._folder = folder
+        self._floor_bytes = limits.free_disk_floor_mb * _BYTES_PER_MB
+        self._ballast_bytes = int(limits.ballast_mb * _BYTES_PER_MB)
+        self._ballast = Ballast(folder, self._ballast_bytes)
+        self._clock = clock
+        self._notices = notices
+        self._shed = shed
+        self._level = 0
+        self._released = False
+
+    async def run(self) -> None:
+        """Keep the ballast and the floor; a disk that does not answer is waited for."""
+        while True:
+            await self.look()
+            await self._clock.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        """Measure the room once and act on it."""
+        try:
+            room_bytes = await asyncio.to_thread(free_bytes, self._folder)
+        except StorageError as error:
+            self._notices.failing(Reason.STORE_FAILED, _ABOUT, str(error))
+            return
+        await self._keep_ballast(room_bytes)
+        self._judge_floor(room_bytes)
+        self._tell(room_bytes)
+
+    async def give_room(self) -> bool:
+        """Release the ballast for the journal; return whether that made room."""
+        made_room = await asyncio.to_thread(self._ballast.release)
+        self._released = self._ballast_bytes > 0
+        self._set_level(len(_SHED) - 1)
+        if made_room:
+            _LOG.error("the disk is full: the ballast was released for the journal")
+        self._notices.failing(Reason.STORE_FAILED, _ABOUT, "disk full, ballast released")
+        return made_room
+
+    def counters(self) -> dict[str, int]:
+        """Return how often the ballast was released, and how much is not stored now."""
+        return {"ballast_released": self._ballast.released, "disk_shedding_level": self._level}
+
+    def _judge_floor(self, room_bytes: int) -> None:
+        if room_bytes < self._floor_bytes / 2:
+            level = 2
+        elif room_bytes < self._floor_bytes:
+            level = 1
+        else:
+            level = 0
+        # a full journal says more than the figure of free blocks, which quotas may belie
+        has_room = room_bytes >= self._floor_bytes * ROOM_AGAIN and not self._released
+        if level > self._level or has_room:
+            self._set_level(level)
+
+    def _set_level(self, level: int) -> None:
+        if level != self._level:
+            _LOG.warning("not stored for want of room: %s", sorted(_SHED[level]) or "nothing")
+        self._level = level
+        self._shed(_SHED[level])
+
+    async def _keep_ballast(self, room_bytes: int) -> None:
+        if not self._released and await asyncio.to_thread(lambda: self._ballast.is_held):
+            return
+        self._released = True
+        if room_bytes < max(self._floor_bytes, self._ballast_bytes) + self._ballast_bytes:
+            return
+        try:
+            await asyncio.to_thread(self._ballast.build)
+        except StorageError as error:
+            _LOG.warning("%s", error)
+        else:
+            self._released = False
+
+    def _tell(self, room_bytes: int) -> None:
+        if self._released:
+            detail = "disk full, ballast released"
+        elif self._level:
+            detail = f"disk nearly full: {room_bytes // _BYTES_PER_MB} MB free"
+        else:
+            self._notices.mended(Reason.STORE_FAILED, _ABOUT)
+            return
+        self._notices.failing(Reason.STORE_FAILED, _ABOUT, detail)

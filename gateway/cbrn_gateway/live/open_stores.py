@@ -1,0 +1,82 @@
+"""The files of one `data_dir`, opened so that neither damage nor a full disk stops a start."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from cbrn_core.errors import StorageError
+from cbrn_gateway.config.structs import StoreTable
+from cbrn_gateway.store.ballast import Ballast
+from cbrn_gateway.store.journal import Journal
+from cbrn_gateway.store.outbox import Consumer
+from cbrn_gateway.store.quarantine import SetAside, open_journal_file, open_or_set_aside
+from cbrn_gateway.store.retention import Keep
+from cbrn_gateway.store.series import Series
+from cbrn_gateway.store.spool import Spool
+
+OpenedT = TypeVar("OpenedT")
+
+_LOG = logging.getLogger(__name__)
+
+SPOOL_MOST_ROWS = 20_000_000
+_BYTES_PER_MB = 1_000_000
+
+
+class Stores(NamedTuple):
+    """Opened stores, and the damaged files that had to be moved out of their way."""
+
+    journal: Journal
+    spool: Spool
+    series: Series
+    set_aside: tuple[SetAside, ...]
+
+
+def open_stores(
+    folder: Path, limits: StoreTable, epoch: int, consumers: Sequence[Consumer]
+) -> Stores:
+    """Open journal, spool and series; `epoch` (UTC seconds) is that of what is begun anew.
+
+    Raises:
+        StorageError: the disk refuses even new files, also without the ballast.
+    """
+    ballast = Ballast(folder, int(limits.ballast_mb * _BYTES_PER_MB))
+    most_bytes = int(limits.spool_most_mb * _BYTES_PER_MB)
+    journal_path = folder / "journal.db"
+
+    def spool_at(path: Path) -> Spool:
+        return Spool(path, epoch=epoch, max_rows=SPOOL_MOST_ROWS, max_bytes=most_bytes)
+
+    def journal_at(path: Path) -> tuple[Journal, SetAside | None]:
+        file, aside = open_journal_file(path, epoch=epoch, consumers=consumers)
+        return Journal.over(file, path, consumers), aside
+
+    journal, journal_aside = _with_room(ballast, lambda: journal_at(journal_path))
+    spool, spool_aside = _with_room(
+        ballast, lambda: open_or_set_aside(folder / "spool.db", spool_at)
+    )
+    series, series_aside = _with_room(
+        ballast, lambda: open_or_set_aside(folder / "series.db", Series)
+    )
+    asides = (journal_aside, spool_aside, series_aside)
+    return Stores(journal, spool, series, tuple(aside for aside in asides if aside is not None))
+
+
+def keep_of(limits: StoreTable) -> Keep:
+    """Return what the stores may keep."""
+    return Keep(
+        series_days=limits.series_most_days,
+        series_bytes=int(limits.series_most_mb * _BYTES_PER_MB),
+        spool_days=limits.spool_most_days,
+    )
+
+
+def _with_room(ballast: Ballast, open_store: Callable[[], OpenedT]) -> OpenedT:
+    """Open a store; where the disk refuses, once more without the ballast."""
+    try:
+        return open_store()
+    except StorageError as error:
+        if not ballast.release():
+            raise
+        _LOG.error("the ballast was released for a start: %s", error)
+    return open_store()

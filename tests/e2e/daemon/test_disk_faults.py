@@ -1,0 +1,156 @@
+"""The disk hangs or is full: a gas alarm is with the subscriber within a second all the same."""
+
+import subprocess
+
+import pytest
+from e2e.evidence import (
+    alerts,
+    journalled,
+    stored,
+    version_of,
+    versions_backwards,
+    wait_until,
+)
+from e2e.external_square import DEADLY_PPM, ExternalSquare, stations
+from e2e.failing_disk import FailingDisk
+from e2e.gateway_process import CBRN_GATEWAY, head, mqtt_table
+from e2e.servers import subscriber
+from samples.site_samples import table
+
+pytestmark = [pytest.mark.needs_mosquitto, pytest.mark.timeout(240)]
+
+AT_MOST_S = 1.0
+BALLAST_MB = 2
+
+
+@pytest.fixture
+def failing(own_broker, new_daemon, tmp_path):
+    """A daemon at work on a disk that is still good."""
+    folder = tmp_path / "gateway"
+    limits = table("store", {"ballast_mb": BALLAST_MB, "free_disk_floor_mb": BALLAST_MB})
+    mqtt = mqtt_table(own_broker, tmp_path)
+    daemon = new_daemon(head(folder) + mqtt + limits + stations(), folder)
+    disk = FailingDisk(tmp_path / "disk", daemon.data_dir)
+    disk.carry(daemon)
+    with subscriber(own_broker, "cbrn/#") as soc:
+        daemon.start()
+        running = ExternalSquare(own_broker, daemon, soc)
+        running.is_at_work()
+        wait_until((daemon.data_dir / "ballast").is_file, "the ballast is there")
+        wait_until(lambda: journalled(daemon.data_dir), "something is journalled")
+        yield running, disk
+
+
+def assert_journal_is_whole(square: ExternalSquare) -> None:
+    verify = subprocess.run(
+        [CBRN_GATEWAY, "verify", str(square.daemon.data_dir)], capture_output=True, check=False
+    )
+    assert verify.returncode == 0, verify.stdout
+    heard = {version_of(alert) for alert in alerts(square.soc)}
+    assert heard <= {version_of(alert) for alert in journalled(square.daemon.data_dir)}
+    assert versions_backwards(alerts(square.soc)) == []
+
+
+def is_made_good(square: ExternalSquare, station: str) -> bool:
+    """Return whether the last that was heard of an alarm is its journalled copy."""
+    return square.gas_at(station)[-1]["journal"] == "journalled"
+
+
+def test_a_hung_disk_does_not_hold_an_alarm_up(failing):
+    square, disk = failing
+    disk.hang()
+    first, took_s = square.gas_comes("st01")
+    assert took_s < AT_MOST_S
+    assert first["priority"] == 1
+    assert first["journal"] == "pending"
+    assert [first[name] for name in ("epoch", "seq", "prev_hash", "hash")] == [None] * 4
+    wait_until(lambda: any("journal" in text for text in square.technical()), "a technical alarm")
+    second, took_s = square.gas_comes("st02")
+    assert took_s < AT_MOST_S
+    assert second["journal"] == "pending"
+
+    disk.mend()
+    wait_until(lambda: is_made_good(square, "st01") and is_made_good(square, "st02"), "the copies")
+    assert square.gas_at("st01")[-1]["version"] > first["version"]
+    assert square.gas_at("st02")[-1]["version"] > second["version"]
+    third, took_s = square.gas_comes("st03")
+    assert third["journal"] == "journalled"
+    assert took_s < AT_MOST_S
+    wait_until(lambda: is_in_log(square), "the log has everything")
+    assert square.ends()["alerts_from_memory"] >= 2
+    assert_journal_is_whole(square)
+
+
+def is_in_log(square: ExternalSquare) -> bool:
+    told = {version_of(alert) for alert in alerts(square.soc, "/log/")}
+    return {version_of(alert) for alert in journalled(square.daemon.data_dir)} <= told
+
+
+def test_on_a_full_disk_alarms_are_journalled_in_the_room_of_the_ballast(failing):
+    square, disk = failing
+    disk.fill()
+    gas, took_s = square.gas_comes("st01")
+    assert took_s < AT_MOST_S
+    assert gas["journal"] == "journalled"
+    assert not (square.daemon.data_dir / "ballast").exists()
+    wait_until(lambda: any("disk full" in text for text in square.technical()), "it is told")
+    before = len(stored(square.daemon.data_dir))
+
+    disk.mend()
+    wait_until((square.daemon.data_dir / "ballast").is_file, "the ballast is there again")
+    assert len(stored(square.daemon.data_dir)) == before
+    wait_until(lambda: is_storing_again(square, before), "readings are stored again")
+    wait_until(lambda: has_returned(square), "the technical alarm returns")
+    counters = square.ends()
+    assert counters["ballast_released"] == 1
+    assert counters["series_unstored_reading"] > 0
+    assert_journal_is_whole(square)
+
+
+def is_storing_again(square: ExternalSquare, before: int) -> bool:
+    square.says("st02", 0.2)
+    return len(stored(square.daemon.data_dir)) > before
+
+
+def has_returned(square: ExternalSquare) -> bool:
+    told = alerts(square.soc)
+    full = {alert["id"] for alert in told if "disk full" in alert["properties"]["text"]}
+    states = [alert["properties"]["state"] for alert in told if alert["id"] in full]
+    return bool(states) and states[-1] == "rtn_unack"
+
+
+def test_a_full_disk_without_ballast_does_not_hold_an_alarm_up(failing):
+    square, disk = failing
+    (square.daemon.data_dir / "ballast").unlink()
+    disk.fill()
+    gas, took_s = square.gas_comes("st01")
+    assert took_s < AT_MOST_S
+    assert gas["journal"] == "pending"
+    disk.mend()
+    wait_until(lambda: is_made_good(square, "st01"), "the journalled copy")
+    assert square.gas_at("st01")[-1]["version"] > gas["version"]
+    wait_until((square.daemon.data_dir / "ballast").is_file, "the ballast is there again")
+    assert_journal_is_whole(square)
+
+
+def test_a_kill_while_alarms_are_in_memory_alone_lets_no_version_go_back(failing):
+    square, disk = failing
+    disk.hang()
+    square.gas_comes("st01")
+    square.says("st01", *[0.5 * DEADLY_PPM] * 3)
+    mark = square.daemon.data_dir / "told-from-memory"
+    wait_until(lambda: mark.read_bytes() == b"1", "it is noted for the next start")
+    told = max(p["version"] for p in square.gas_at("st01"))
+    square.daemon.kill()
+    disk.mend()
+    square.daemon.start()
+    square.says("st01", DEADLY_PPM, DEADLY_PPM)
+    wait_until(lambda: is_made_good(square, "st01"), "the alarm is journalled")
+    last = square.gas_at("st01")[-1]
+    assert last["priority"] == 1
+    wait_until(lambda: is_in_log(square), "the log has everything")
+    assert versions_backwards(alerts(square.soc)) == []
+    again = [a for a in alerts(square.soc) if a["properties"] == last]
+    first = next(a for a in alerts(square.soc) if a["properties"]["station"] == "st01")
+    assert again[0]["id"] != first["id"] or last["version"] > told
+    wait_until(lambda: mark.read_bytes() == b"0", "nothing is in memory alone any more")
