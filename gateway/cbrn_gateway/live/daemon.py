@@ -231,12 +231,15 @@ class Daemon:
             self._clock,
             is_turning=lambda: self._turned_us is not None,
             vitals=vitals,
-            status=partial(self._status_line, Pace(self._clock, lambda: self._kept)),
+            status=partial(self._status_line, Pace(self._clock, lambda: self._kept), vitals),
         )
 
-    def _status_line(self, pace: Pace) -> str:
+    def _status_line(self, pace: Pace, vitals: Vitals) -> str:
         alarms = len(self.setup.pipeline.machine.open_alarms())
-        return f"{alarms} open alarms; {pace():.1f} readings/s; {self.setup.sinks.status_line()}"
+        sinks = self.setup.sinks.status_line()
+        return "; ".join(
+            (*vitals.worries(), f"{alarms} open alarms", f"{pace():.1f} readings/s", sinks)
+        )
 
     async def _keep_snapshots(self) -> None:
         while True:

@@ -18,6 +18,9 @@ PATIENCE_S = 20.0
 class Vitals:
     """The vitals of one daemon, iterable; each says in plain words what does not go on.
 
+    A disk that hangs is a worry, no vital: alarms go on from memory (safety 18), a restart
+    would lose them and cannot mend the disk.
+
     `watchdog_s`: how long the service manager waits; a third of it is the patience here.
     """
 
@@ -25,10 +28,15 @@ class Vitals:
         self._clock = clock
         self._within_s = PATIENCE_S if watchdog_s is None else watchdog_s / 3
         self._vitals: list[Vital] = []
+        self._worries: list[Vital] = []
 
     def __iter__(self) -> Iterator[Vital]:
         """Return the vitals in the order in which they were added."""
         return iter(self._vitals)
+
+    def worries(self) -> list[str]:
+        """Return what hangs but is no reason to be started again."""
+        return [worry for ask in self._worries if (worry := ask()) is not None]
 
     def add_tasks(self, tasks: Sequence["asyncio.Task[None]"]) -> None:
         """Watch tasks that last as long as the daemon."""
@@ -43,7 +51,7 @@ class Vitals:
         self._vitals.append(lambda: self._late_turn(turned_us()))
 
     def add_stores(self, journal: Journal, writer: Writer) -> None:
-        """Watch the threads of the journal and of the writer of readings."""
+        """Watch the threads of the journal and of the writer of readings, and their disk."""
         self._vitals.append(lambda: None if journal.is_alive else "the journal's writer has died")
         self._vitals.append(lambda: None if writer.is_alive else "the store's writer has died")
         # retiring nothing goes through the writing thread and leaves the disk alone
@@ -53,7 +61,7 @@ class Vitals:
             ("the journal's reader", journal.head),
             ("the store's writer", writer.flush),
         ):
-            self._vitals.append(Answers(name, ask, self._clock, self._within_s))
+            self._worries.append(Answers(name, ask, self._clock, self._within_s))
 
     def _late_turn(self, turned_us: int | None) -> str | None:
         if turned_us is None:
