@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
+import msgspec
+
 from cbrn_core.alarm import Alarm, Reason
 from cbrn_core.clock import Clock
 from cbrn_core.errors import StorageError
@@ -33,6 +35,7 @@ from cbrn_gateway.live.taps import Taps
 from cbrn_gateway.live.vitals import Vitals
 from cbrn_gateway.pipeline.pipeline import Journalled, Pipeline
 from cbrn_gateway.sinks.live_queue import LiveQueue
+from cbrn_gateway.sinks.payloads import CoverageRow
 from cbrn_gateway.store.memory_mark import MemoryMark
 from cbrn_gateway.store.series import SeriesReader, Snapshot
 from cbrn_gateway.store.writer import Writer
@@ -91,6 +94,11 @@ class Daemon:
         counts["stores_set_aside"] = len(self._set_aside)
         return counts | self.reload.counters
 
+    def coverage(self) -> Sequence[CoverageRow]:
+        """Return what each zone can detect now."""
+        found = self.setup.pipeline.rules.coverage()
+        return [msgspec.convert(one, CoverageRow, from_attributes=True) for one in found]
+
     def _make_stores(self, config: SiteConfig) -> None:
         folder = config.data_dir
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -121,7 +129,14 @@ class Daemon:
         external = ExternalReadings(config.model, self._clock, pipeline.drops, self.inbox.put)
 
         def add_mqtt(links: Links) -> None:
-            links.add_mqtt(self._journal, self._live, self.operators, external, self.health)
+            links.add_mqtt(
+                self._journal,
+                self._live,
+                self.operators,
+                external,
+                health=self.health,
+                coverage=self.coverage,
+            )
 
         def add_influx(links: Links) -> None:
             links.add_influx(self._writer)

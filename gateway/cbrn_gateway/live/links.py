@@ -21,6 +21,7 @@ from cbrn_gateway.sinks.influx import InfluxSink
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.mqtt import MqttCallbacks, MqttSink
 from cbrn_gateway.sinks.mqtt_alerts import AlertVersion
+from cbrn_gateway.sinks.mqtt_coverage import AskCoverage
 from cbrn_gateway.sinks.tls import TlsFiles
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.writer import Writer
@@ -51,7 +52,9 @@ class Links:
         live: LiveQueue,
         operators: Operators,
         external: ExternalReadings,
+        *,
         health: Callable[[], Mapping[str, int]],
+        coverage: AskCoverage,
     ) -> None:
         """Add the MQTT sink where the site has one."""
         if self._config.mqtt is None:
@@ -72,6 +75,7 @@ class Links:
                 on_progress=partial(self._progressed, MqttSink.name),
                 on_proven=partial(self._notices.mended, Reason.PATH_UNPROVEN),
                 health=health,
+                coverage=coverage,
             ),
         )
         self._add(sink, settings.files)

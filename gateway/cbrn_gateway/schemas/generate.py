@@ -12,6 +12,7 @@ from cbrn_core.units import Unit
 from cbrn_gateway.schemas import file_name
 from cbrn_gateway.sinks.payloads import (
     CanaryMessage,
+    CoverageMessage,
     EstimatesMessage,
     ReadingRow,
     ReadingsMessage,
@@ -34,6 +35,7 @@ PAYLOADS: Mapping[str, type[msgspec.Struct]] = {
     "cbrn-assay/1": AssayMessage,
     "cbrn-canary/1": CanaryMessage,
     "cbrn-command/1": CommandMessage,
+    "cbrn-coverage/1": CoverageMessage,
     "cbrn-estimate/1": EstimatesMessage,
     "cbrn-journal/1": JournalEvent,
     READING_LINE: ReadingRow,

@@ -13,6 +13,7 @@ from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.mqtt_alerts import AlertPublisher
 from cbrn_gateway.sinks.mqtt_canary import Canary, ProvenCallback, ignore_proof
 from cbrn_gateway.sinks.mqtt_client import MqttLink, Outgoing
+from cbrn_gateway.sinks.mqtt_coverage import AskCoverage, CoveragePublisher, no_coverage
 from cbrn_gateway.sinks.mqtt_inbound import CommandCallback, ExternalCallback, Inbound
 from cbrn_gateway.sinks.mqtt_live import LivePublisher
 from cbrn_gateway.sinks.mqtt_log import LogPublisher
@@ -47,6 +48,7 @@ class MqttCallbacks(msgspec.Struct, frozen=True, kw_only=True):
         on_proven: the path to a control room has been proven.
         render_cap: the same alert as CAP 1.2.
         health: counters of the whole daemon for the status.
+        coverage: what each zone can detect now.
     """
 
     on_command: CommandCallback | None = None
@@ -56,6 +58,7 @@ class MqttCallbacks(msgspec.Struct, frozen=True, kw_only=True):
     on_proven: ProvenCallback = ignore_proof
     render_cap: Callable[[bytes], bytes | None] | None = None
     health: Callable[[], Mapping[str, int]] = no_counters
+    coverage: AskCoverage = no_coverage
 
 
 class MqttSink:
@@ -126,6 +129,7 @@ class MqttSink:
                     self._live.run(link),
                     self._tell_status(link),
                     self._canary.run(link),
+                    self._coverage.run(link),
                 )
             except asyncio.CancelledError:
                 await self._say_goodbye(link)
@@ -169,6 +173,9 @@ class MqttSink:
             self.counters,
             on_refused=calls.on_refused,
             on_proven=calls.on_proven,
+        )
+        self._coverage = CoveragePublisher(
+            calls.coverage, self._topics, self._clock, self.counters, calls.on_refused
         )
         self._inbound = Inbound(
             self._topics,

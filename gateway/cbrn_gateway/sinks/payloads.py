@@ -15,6 +15,7 @@ READINGS_SCHEMA = "cbrn-readings/1"
 ESTIMATE_SCHEMA = "cbrn-estimate/1"
 STATUS_SCHEMA = "cbrn-status/1"
 CANARY_SCHEMA = "cbrn-canary/1"
+COVERAGE_SCHEMA = "cbrn-coverage/1"
 JSON = "application/json"
 CAP_XML = "application/cap+xml"
 
@@ -118,6 +119,29 @@ class CanaryMessage(msgspec.Struct, frozen=True, kw_only=True):
     sent_at: str
 
 
+class CoverageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What one zone can do against one substance; no zone for stations outside of all.
+
+    `ability` is can, degraded or cannot; `because` tells why it is not `can`.
+    """
+
+    zone: str | None
+    agent: str
+    ability: str
+    watching: int
+    fitted: int
+    because: tuple[str, ...]
+
+
+class CoverageMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """`cbrn-coverage/1`: restricted, it tells where a square is blind."""
+
+    schema: str
+    gateway: str
+    at: str
+    rows: tuple[CoverageRow, ...]
+
+
 def encode_readings(
     gateway: str, epoch: int, seq_from: int, seq_to: int, readings: Sequence[Reading]
 ) -> bytes:
@@ -165,6 +189,14 @@ def encode_canary(gateway: str, soc: str, number: int, sent_at: str) -> bytes:
     """Return a `cbrn-canary/1` payload; `sent_at` is RFC 3339."""
     message = CanaryMessage(
         schema=CANARY_SCHEMA, gateway=gateway, soc=soc, number=number, sent_at=sent_at
+    )
+    return msgspec.json.encode(message)
+
+
+def encode_coverage(gateway: str, at_us: int, rows: Sequence[CoverageRow]) -> bytes:
+    """Return a `cbrn-coverage/1` payload."""
+    message = CoverageMessage(
+        schema=COVERAGE_SCHEMA, gateway=gateway, at=format_rfc3339(at_us), rows=tuple(rows)
     )
     return msgspec.json.encode(message)
 
