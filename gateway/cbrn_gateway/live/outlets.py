@@ -225,8 +225,8 @@ class Outlets:
 
         What the journal cannot hold would be tried for ever, and mute all alarms after it.
         """
-        alarm = self.stamped(alarm)
-        for version in (alarm, _bare(alarm)):
+        shown = self.stamped(alarm)
+        for version in (shown, _bare(shown)):
             try:
                 alert = render_alert(version, self._config.model, self._presentation)
                 canonical(alert)
