@@ -91,8 +91,8 @@ class BlindZones:
 
     def _purpose(self, found: ZoneCoverage) -> Purpose:
         place = (found.zone, found.agent)
-        simulated = all(f.simulated for f in self._fitted if (f.zone, f.agent) == place)
-        return Purpose.EXERCISE if simulated else Purpose.ACTUAL
+        real = [f for f in self._fitted if (f.zone, f.agent) == place and not f.simulated]
+        return Purpose.ACTUAL if real else Purpose.EXERCISE
 
 
 def _ended(told: Condition, now_us: int) -> Condition:
