@@ -133,7 +133,7 @@ async def test_rubbish_in_place_of_spool_or_series(tmp_path, name):
         assert name.removesuffix(".db") in run.set_aside()[0]
         assert run.daemon.resumed.alarms_open >= 1
         assert run.daemon.health()["stores_set_aside"] == 1
-        again = [a for a in run.daemon.pipeline.machine.open_alarms() if a.id == gas["id"]]
+        again = [a for a in run.daemon.setup.pipeline.machine.open_alarms() if a.id == gas["id"]]
         assert [alarm.version for alarm in again] == [gas["properties"]["version"]]
         more = await run.gas(80.0)
         assert more["id"] == gas["id"]
@@ -201,7 +201,7 @@ def order(alarm_id: str, text: str) -> bytes:
 
 
 def last_version(run: Run, alarm_id: str) -> int:
-    alarms = run.daemon.pipeline.machine.open_alarms()
+    alarms = run.daemon.setup.pipeline.machine.open_alarms()
     return next(alarm.version for alarm in alarms if alarm.id == alarm_id)
 
 
