@@ -104,6 +104,7 @@ def ends(alarms: list) -> dict[str, tuple]:
 @example(drawn=[(0.02, 300.0, 1), (0.02, 0.0, 21), (0.02, 0.0, 40)], remembered=1.0, lost=0.5)
 @example(drawn=[(25.0, 0.0, 2), (0.02, 0.0, 21), (3.5, 0.0, 40)], remembered=1.0, lost=1.0)
 @example(drawn=[(0.02, 300.0, 2), (0.02, 0.0, 2), (0.02, 6.0, 27)], remembered=0.0, lost=1.0)
+@example(drawn=[(0.02, 0.0, 33), (9.0, 0.0, 1), (25.0, 0.0, 29)], remembered=0.0, lost=1.0)
 @examples(40)
 def test_a_restart_at_any_moment_sounds_the_same_alarms_and_ends_the_same(drawn, remembered, lost):
     crashed = int(lost * len(readings_of(drawn)))

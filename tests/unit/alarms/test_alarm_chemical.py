@@ -135,6 +135,14 @@ def test_a_noisier_channel_than_declared_loses_its_notice():
     assert [level.reason for level in square.rules.inactive_levels()] == ["not detectable"]
 
 
+def test_the_first_sample_of_a_rise_is_no_noise_of_the_channel():
+    square = square_of(channel("st01/cl2", lod=0.05))
+    quiet(square, "st01/cl2", 40)
+    square.estimate("st01/cl2", 40, 0.02, shown=9.0)
+    quiet(square, "st01/cl2", 140, start=42)
+    assert square.rules.inactive_levels() == []
+
+
 def test_a_channel_of_unknown_noise_learns_what_it_can_judge():
     square = square_of(channel("st01/cl2", lod=None, sigma=None))
     assert square.rules.inactive_levels()[0].reason == "detection limit not known yet"

@@ -246,7 +246,7 @@ class ChemicalRule:
         if value >= self._floor:
             concentration = min(max(0.0, value - self._noise.offset), _GREATEST)
         if concentration == 0.0 and not self._meter.is_open:
-            self._meter.idle(time_us)
+            self._meter.idle()
         else:
             self._meter.add(time_us, concentration)
         reached = []

@@ -95,9 +95,12 @@ class ExposureMeter:
             self._integrate(last_us, time_us, last_c, concentration)
         self._forget(time_us)
 
-    def idle(self, time_us: int) -> None:
-        """Note a sample of nothing while the meter is closed."""
-        self._last_us, self._last_c = time_us, 0.0
+    def idle(self) -> None:
+        """Note a sample of nothing while the meter is closed: the next one begins anew.
+
+        A quiet channel does not come here at all, and one sample alone is no exposure.
+        """
+        self._last_us, self._last_c = None, 0.0
         self._means.clear()
         self._loads.clear()
 

@@ -11,6 +11,7 @@ _FASTEST = 0.1
 _LONGEST_MEMORY = 300
 _LEAST_SAMPLES = 30
 _LOD_SIGMAS = 3.0
+_MOST_SIGMAS = 4.0
 
 
 class NoiseMemory(msgspec.Struct, frozen=True, array_like=True):
@@ -25,10 +26,21 @@ class QuietNoise:
     """Offset of the estimate and noise of the readings, learnt outside events.
 
     `declared_lod` is the channel's own detection limit where it has one; otherwise the
-    limit is max(3 σ, resolution), from the declared or the learnt σ. All in one unit.
+    limit is max(3 σ, resolution), from the declared or the learnt σ. All in one unit. One
+    step counts as four σ at the most: the first sample of a rise, which the estimate still
+    doubts, is no noise of the channel, and noise that lasts is learnt all the same.
     """
 
-    __slots__ = ("_count", "_declared", "_last", "_last_us", "_resolution", "_variance", "offset")
+    __slots__ = (
+        "_count",
+        "_declared",
+        "_last",
+        "_last_us",
+        "_least_sd",
+        "_resolution",
+        "_variance",
+        "offset",
+    )
 
     def __init__(
         self, declared_lod: float | None, declared_sigma: float | None, resolution: float
@@ -38,6 +50,7 @@ class QuietNoise:
             declared_lod = max(_LOD_SIGMAS * declared_sigma, resolution)
         self._declared = declared_lod
         self._resolution = resolution
+        self._least_sd = max(declared_sigma or 0.0, resolution)
         self._variance = 0.0
         self._count = 0
         self._last: float | None = None
@@ -61,13 +74,19 @@ class QuietNoise:
         if self._last is not None:
             if self._count < _LONGEST_MEMORY:
                 self._count += 1
-            step = shown - self._last
+            step = self._bounded(shown - self._last)
             self._variance += (0.5 * step * step - self._variance) / self._count
             share = (time_us - self._last_us) / (US_PER_S * _OFFSET_TIME_S)
             if share > 0:
                 self.offset += min(share, _FASTEST) * (value - self.offset)
         self._last = shown
         self._last_us = time_us
+
+    def _bounded(self, step: float) -> float:
+        usual = max(self.sd or 0.0, self._least_sd)
+        if usual == 0.0:
+            return step
+        return min(max(step, -_MOST_SIGMAS * usual), _MOST_SIGMAS * usual)
 
     def memory(self) -> NoiseMemory:
         """Return what was learnt."""
