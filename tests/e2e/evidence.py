@@ -13,6 +13,7 @@ from e2e.servers import Influx, Subscriber
 
 NOT_SAMPLES = frozenset({"estimate", "alarm", "health"})
 PATIENCE_S = 120.0
+SETTLED_S = 3.0
 
 
 class Sample(NamedTuple):
@@ -28,6 +29,21 @@ def wait_until(met: Callable[[], object], what: str, patience_s: float = PATIENC
     deadline_s = time.monotonic() + patience_s
     while not met():
         assert time.monotonic() < deadline_s, f"still not after {patience_s:g} s: {what}"
+        time.sleep(0.05)
+
+
+def wait_until_all_is_stored(data_dir: Path) -> None:
+    """Wait until what instruments said before they were switched off has reached the disk.
+
+    A spool may be empty while their last readings are still in memory.
+    """
+    seen, since_s = -1, time.monotonic()
+    deadline_s = since_s + PATIENCE_S
+    while time.monotonic() - since_s < SETTLED_S:
+        assert time.monotonic() < deadline_s, "readings go on though nothing is switched on"
+        count = len(stored(data_dir))
+        if count != seen:
+            seen, since_s = count, time.monotonic()
         time.sleep(0.05)
 
 

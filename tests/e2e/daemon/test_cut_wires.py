@@ -15,6 +15,7 @@ from e2e.evidence import (
     stored,
     version_of,
     wait_until,
+    wait_until_all_is_stored,
 )
 from e2e.frozen_wire import FrozenWire
 from e2e.gateway_process import Daemon, Square, head, influx_table, mqtt_table
@@ -80,6 +81,7 @@ def evidence(tmp_path_factory) -> Evidence:
                     wire.mend()
                 wait_until(lambda: heard_whole_journal(soc, daemon), "the journal is told")
             square.stop()
+            wait_until_all_is_stored(daemon.data_dir)
             wait_until(lambda: not spooled(daemon.data_dir), "all is delivered")
             daemon.terminate()
             log, heard = alerts(soc, "/log/"), alerts(soc)

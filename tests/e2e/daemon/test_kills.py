@@ -22,6 +22,7 @@ from e2e.evidence import (
     stored,
     version_of,
     wait_until,
+    wait_until_all_is_stored,
 )
 from e2e.gateway_process import CBRN_GATEWAY, Daemon, Square, head, influx_table, mqtt_table
 from e2e.servers import Influx, Mosquitto, Process, subscriber
@@ -84,6 +85,7 @@ def evidence(tmp_path_factory) -> Evidence:
             keep_sessions(broker.process)
             before_kills = kill_them_all(daemon, broker.process, influx.database)
             square.stop()
+            wait_until_all_is_stored(daemon.data_dir)
             wait_until(lambda: not spooled(daemon.data_dir), "all is delivered")
             wait_until(lambda: heard_whole_journal(soc, daemon), "the whole journal is told")
             code, _ = daemon.terminate()
