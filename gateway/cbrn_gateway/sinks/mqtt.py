@@ -188,6 +188,7 @@ class MqttSink:
         )
 
     async def _tell_status(self, link: MqttLink) -> None:
+        await self._inbound.asked.wait()  # online means: it listens
         while True:
             try:
                 await link.publish(self._status("online", self._online_since_us))

@@ -82,9 +82,12 @@ class Inbound:
         self._on_refused = on_refused
         self._canary = canary
         self._refused_retry_s = refused_retry_s
+        self.asked = asyncio.Event()
+        """Set once the broker has answered every subscription of this connection."""
 
     async def run(self, link: MqttLink) -> None:
         """Read until the connection ends; raises Disconnected then."""
+        self.asked.clear()
         await run_until_one_fails(self._subscribe(link), self._read(link))
 
     async def _read(self, link: MqttLink) -> None:
@@ -98,6 +101,7 @@ class Inbound:
         wanted = [topic for topic in (command, external) if topic is not None]
         while True:
             wanted = [topic for topic in wanted if not await self._is_granted(link, topic)]
+            self.asked.set()
             if not wanted:
                 return
             await asyncio.sleep(self._refused_retry_s)
