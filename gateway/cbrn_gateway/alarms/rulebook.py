@@ -29,11 +29,13 @@ from cbrn_core.units import Unit, UnitError, convert
 from cbrn_gateway.alarms.corroboration import Corroborator, WindBook
 from cbrn_gateway.alarms.coverage import ZoneCoverage, coverage, fitted_channels
 from cbrn_gateway.alarms.policy import Policy, priority
+from cbrn_gateway.alarms.rules.belated import as_shown
 from cbrn_gateway.alarms.rules.blind_zones import BlindZones
 from cbrn_gateway.alarms.rules.cases import CaseBook
 from cbrn_gateway.alarms.rules.channel_rules import RADIATION, ChannelRules, channel_rules
 from cbrn_gateway.alarms.rules.chemical import ChemicalMemory
 from cbrn_gateway.alarms.rules.chemical_levels import InactiveLevel
+from cbrn_gateway.alarms.rules.instrument import InstrumentMemory
 from cbrn_gateway.alarms.rules.radiation import RadiationBackground, RadiationMemory
 from cbrn_gateway.alarms.rules.technical import TechnicalMemory
 from cbrn_gateway.alarms.rules.watched import Watched
@@ -49,6 +51,7 @@ class RulesMemory(msgspec.Struct, frozen=True):
     chemical: dict[str, ChemicalMemory]
     radiation: dict[str, RadiationMemory]
     technical: dict[str, TechnicalMemory]
+    instrument: dict[str, InstrumentMemory] = {}
 
 
 class RuleBook:
@@ -93,6 +96,24 @@ class RuleBook:
             reading = without_body(reading)
         answer = rules.technical.on_reading(reading, now_us)
         return answer + rules.instrument.on_reading(reading, now_us)
+
+    def on_overtaken(self, reading: Reading, now_us: int, *, belated: bool) -> list[Condition]:
+        """Judge what was measured before a reading that is known: it ends nothing.
+
+        An output of the instrument counts where it was not heard before, a level only where
+        the reading is `belated` by little.
+        """
+        rules = self._rules.get((reading.station, reading.channel))
+        if rules is None:
+            return []
+        if rules.watched.hazard is Hazard.PHYSIOLOGICAL:
+            reading = without_body(reading)
+        answer = rules.instrument.on_overtaken(reading, now_us)
+        if belated and reading.value is not None:
+            shown = as_shown(reading, reading.value)
+            for rule in (rules.chemical, rules.radiation):
+                answer += [] if rule is None else rule.on_belated(shown, now_us)
+        return answer
 
     def on_estimate(self, estimate: Estimate, now_us: int) -> list[Condition]:
         """Judge the levels of a chemical channel, and the flags of any."""
@@ -203,6 +224,7 @@ class RuleBook:
             {r.watched.place_name: r.chemical.memory() for r in rules if r.chemical},
             {r.watched.place_name: r.radiation.memory() for r in rules if r.radiation},
             {r.watched.place_name: seen for r in rules if (seen := r.technical.memory())},
+            {r.watched.place_name: heard for r in rules if (heard := r.instrument.memory())},
         )
 
     def recall(self, memory: RulesMemory) -> None:
@@ -215,6 +237,7 @@ class RuleBook:
             if rules.radiation is not None and radiation is not None:
                 rules.radiation.recall(radiation)
             rules.technical.recall(memory.technical.get(rules.watched.place_name, []))
+            rules.instrument.recall(memory.instrument.get(rules.watched.place_name, []))
         self._watch_deadlines()
 
     def reconfigure(self, model: SiteModel, policy: Policy) -> frozenset[ChannelKey]:

@@ -30,21 +30,29 @@ FUSED_HAZARDS = frozenset({Hazard.CHEMICAL, Hazard.RADIOLOGICAL, Hazard.BIOLOGIC
 _NOT_FUSED = frozenset({Flag.WARMING_UP, Flag.INHIBITED, Flag.CALIBRATING})
 _TOLD_OF = frozenset({Flag.INSTRUMENT_FAULT, Flag.INHIBITED, Flag.CALIBRATING})
 _NOT_WATCHING = frozenset({InstrumentAlarm.FAULT, InstrumentAlarm.INHIBIT})
-_ORDER_FLAGS = {Order.LATE: (Flag.LATE,), Order.CLOCK_SET: (Flag.CLOCK_UNSYNCED,)}
+_ORDER_FLAGS = {
+    Order.BELATED: (Flag.LATE,),
+    Order.LATE: (Flag.LATE,),
+    Order.CLOCK_SET: (Flag.CLOCK_UNSYNCED,),
+}
+_OVERTAKEN = frozenset({Order.BELATED, Order.LATE})
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A reading in its canonical unit with the slot of its channel.
 
-    `fusible` says whether it may move an estimate, `fresh` whether it tells anything of
-    now; `filter_us` is its time for the filters, which never falls; `livetime_s` is of a
-    counting reading, None where it is not known (yet).
+    `in_order` says whether none was measured after it, `fusible` whether it may move an
+    estimate, `belated` whether its level is judged though it may not, `fresh` whether it
+    tells anything of now; `filter_us` is its time for the filters, which never falls;
+    `livetime_s` is of a counting reading, None where it is not known (yet).
     """
 
     slot: int
     channel: Channel
     reading: Reading
+    in_order: bool
     fusible: bool
+    belated: bool
     fresh: bool
     filter_us: int
     livetime_s: float | None = None
@@ -93,14 +101,25 @@ class Intake:
         changed = reading
         if order is not Order.NEXT or not self._is_canonical(slot, reading):
             changed = self._changed(slot, channel, reading, order)
-        in_order = order is not Order.LATE
-        fusible = in_order and self._fusible(changed)
+        in_order = order not in _OVERTAKEN
+        usable = order is not Order.LATE and self._fusible(changed)
+        fusible = in_order and usable
         fresh = in_order and _tells(channel, changed, freshness, at_us, fusible=fusible)
         if fresh:
             freshness.last_received_us = at_us
         filter_us = reading.time_us + freshness.timeline.shift_us
         livetime_s = self._livetime_s(slot, reading)
-        return Accepted(slot, channel, changed, fusible, fresh, filter_us, livetime_s)
+        return Accepted(
+            slot,
+            channel,
+            changed,
+            in_order=in_order,
+            fusible=fusible,
+            belated=usable and not in_order,
+            fresh=fresh,
+            filter_us=filter_us,
+            livetime_s=livetime_s,
+        )
 
     def canonical(self, slot: int, value: float) -> float:
         """Return a figure of the channel's own unit in its canonical unit."""
@@ -207,7 +226,7 @@ class Intake:
         freshness = self.freshness[slot]
         before_us = freshness.timeline.last_us
         order = freshness.timeline.place(reading.time_us, at_us)
-        if order is Order.LATE:
+        if order is Order.LATE or order is Order.BELATED:
             self._drops.add(Drop.NOT_IN_ORDER)
         elif order is Order.CLOCK_SET:
             self._drops.add(Drop.CLOCK_SET_BACK)

@@ -18,7 +18,7 @@ from cbrn_gateway.pipeline.fusion_stage import FusionStage
 from cbrn_gateway.pipeline.intake import Intake
 from cbrn_gateway.pipeline.timeline import Timeline
 
-SCHEMA = "cbrn-pipeline/3"
+SCHEMA = "cbrn-pipeline/4"
 
 _Place = tuple[AlarmKey, str]
 

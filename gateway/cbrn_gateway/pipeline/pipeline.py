@@ -384,6 +384,8 @@ class Pipeline:
             self._apply(self.rules.on_mended(item.channel.key, at_us), at_us, out)
 
     def _judge_reading(self, item: Accepted, at_us: int) -> list[Condition]:
+        if not item.in_order:
+            return self.rules.on_overtaken(item.reading, at_us, belated=item.belated)
         return self.rules.on_reading(item.reading, item.channel, at_us)
 
     def _judge_estimate(self, item: Accepted, at_us: int, fused: Fused) -> list[Condition]:

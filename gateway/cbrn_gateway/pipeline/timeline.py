@@ -4,8 +4,12 @@ A filter needs times that rise. An old reading is told from a clock that was set
 its pace: a backlog arrives all at once or faster than it was measured, a clock that is
 wrong runs on at the pace of the readings' arrival. Nothing may stay unheard until a wrong
 clock has caught up with the time it once showed.
+
+What was overtaken on its way by at most half a minute is still news, once; what is older,
+or was there before, is history.
 """
 
+from bisect import bisect_left
 from enum import Enum
 
 import msgspec
@@ -15,6 +19,11 @@ from cbrn_core.times import seconds_to_us
 CLOCK_SET_AFTER_S = 2.0
 """So long old readings must come at their own pace before their clock is believed."""
 
+HORIZON_S = 30.0
+"""By so much a reading may be overtaken and still be judged."""
+
+_HORIZON_US = seconds_to_us(HORIZON_S)
+_MOST_RECENT = 32
 _CLOCK_SET_AFTER_US = seconds_to_us(CLOCK_SET_AFTER_S)
 _MOST_PACE = 2.0
 
@@ -23,8 +32,12 @@ class Order(Enum):
     """Where a reading stands among those of its channel."""
 
     NEXT = "next"
+    BELATED = "belated"
+    """Overtaken by a newer one, not there before: it may raise an alarm, never end one."""
+
     LATE = "late"
-    """Not later than one that was taken before: kept and shown, never judged."""
+    """A repeat, or older than the horizon: kept and shown, its level is not judged."""
+
     CLOCK_SET = "clock_set"
     """First one after the clock was found to have been set back."""
 
@@ -60,12 +73,14 @@ class Timeline(msgspec.Struct, array_like=True):
         last_us: measurement time of the newest reading in order.
         last_at_us: its arrival.
         shift_us: what the filters add to measurement times so that theirs never fall.
+        recent_us: the times taken last, at least 32 where there were so many.
     """
 
     last_us: int | None = None
     last_at_us: int = 0
     shift_us: int = 0
     behind: Pace = msgspec.field(default_factory=Pace)
+    recent_us: list[int] = []
 
     def place(self, time_us: int, at_us: int) -> Order:
         """Take the next reading to arrive; return where it stands."""
@@ -73,7 +88,8 @@ class Timeline(msgspec.Struct, array_like=True):
             self._take(time_us, at_us)
             return Order.NEXT
         if not self.behind.keeps(time_us, at_us):
-            return Order.LATE
+            return self._overtaken(time_us)
+        self.recent_us.clear()
         went_on_us = max(1, at_us - self.last_at_us)
         self.shift_us += self.last_us + went_on_us - time_us
         self._take(time_us, at_us)
@@ -82,3 +98,20 @@ class Timeline(msgspec.Struct, array_like=True):
     def _take(self, time_us: int, at_us: int) -> None:
         self.last_us, self.last_at_us = time_us, at_us
         self.behind.forget()
+        self._remember(time_us)
+
+    def _overtaken(self, time_us: int) -> Order:
+        recent_us = self.recent_us
+        newest_us = recent_us[-1] if recent_us else time_us
+        forgotten = len(recent_us) >= _MOST_RECENT and time_us < recent_us[0]
+        is_history = newest_us - time_us > _HORIZON_US or forgotten
+        place = bisect_left(recent_us, time_us)
+        if is_history or recent_us[place : place + 1] == [time_us]:
+            return Order.LATE
+        recent_us.insert(place, time_us)
+        return Order.BELATED
+
+    def _remember(self, time_us: int) -> None:
+        self.recent_us.append(time_us)
+        if len(self.recent_us) >= 2 * _MOST_RECENT:
+            del self.recent_us[:-_MOST_RECENT]

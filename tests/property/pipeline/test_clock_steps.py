@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples.examples import examples
 from samples.gas_and_gamma import START_US, square
+from samples.lagged import lagged
 
 from cbrn_core.alarm import AlarmKind
 from cbrn_core.reading import Reading
@@ -15,7 +16,8 @@ from cbrn_core.units import Unit
 from cbrn_gateway.pipeline.pipeline import Pipeline
 
 BACKGROUND = '{ value = 0.6, sigma = 0.1, from = "2026-05-01", until = "2026-05-08" }'
-CONFIG = square(t90_s=5, background=f"background = {BACKGROUND}")
+T90_S = 5
+CONFIG = square(t90_s=T90_S, background=f"background = {BACKGROUND}")
 HOUR_US = 3600 * US_PER_S
 
 phases = st.lists(
@@ -28,24 +30,30 @@ phases = st.lists(
 def readings_of(drawn) -> list[Reading]:
     readings: list[Reading] = []
     now_us = START_US
-    for gas_ppm, counts, seconds in [(0.02, 1, 30), *drawn]:
-        for second in range(seconds):
-            now_us += US_PER_S
-            for station, channel, value, unit in (
-                ("st1", "cl2", gas_ppm + 0.01 * (second % 3), Unit.PPM),
-                ("st2", "gamma", float(counts), Unit.CPS),
-            ):
-                readings.append(
-                    Reading(
-                        station=station,
-                        channel=channel,
-                        time_us=now_us,
-                        received_us=now_us,
-                        value=value,
-                        unit=unit,
-                    )
+    each = [told for *told, seconds in [(0.02, 1, 30), *drawn] for _ in range(seconds)]
+    shown = lagged((gas_ppm for gas_ppm, _ in each), T90_S)
+    for gas_ppm, (_, counts) in zip(shown, each, strict=True):
+        now_us += US_PER_S
+        for station, channel, value, unit in (
+            ("st1", "cl2", gas_ppm, Unit.PPM),
+            ("st2", "gamma", float(counts), Unit.CPS),
+        ):
+            readings.append(
+                Reading(
+                    station=station,
+                    channel=channel,
+                    time_us=now_us,
+                    received_us=now_us,
+                    value=value,
+                    unit=unit,
                 )
+            )
     return readings
+
+
+def test_the_gas_and_the_source_that_are_drawn_do_alarm():
+    told = lives(readings_of([(9.0, 300, 30)]))
+    assert {key.agent for key in told} == {"cl2", "gamma"}
 
 
 def with_clock_set(readings: list[Reading], at: int, by_us: int) -> list[Reading]:

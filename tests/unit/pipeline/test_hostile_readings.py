@@ -121,12 +121,12 @@ def test_a_clock_that_is_set_back_while_gas_stands_neither_clears_nor_doubles_th
     assert all(a.condition.active for a in stepped)
 
 
-def test_a_backlog_that_arrives_at_once_or_fast_is_never_judged():
+def test_a_repeated_or_an_old_backlog_that_arrives_at_once_or_fast_is_never_judged():
     at_once = [
         reading(60, 50.0, time_us=START_US + seconds_to_us(s), received_us=START_US + 60_000_000)
         for s in range(50)
     ]
-    fast = [reading(61 + s / 10, 50.0, time_us=START_US + seconds_to_us(s) + 1) for s in range(50)]
+    fast = [reading(61 + s / 10, 50.0, time_us=START_US + seconds_to_us(s) + 1) for s in range(29)]
     alarms = run(SITE, quiet(60) + at_once + fast)
     assert {a.condition.reason for a in alarms} <= {"stale"}
 

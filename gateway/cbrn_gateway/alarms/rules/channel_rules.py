@@ -68,6 +68,7 @@ class ChannelRules(NamedTuple):
         """Go on from the channel's rules under another configuration, as far as that fits."""
         self.watched.last_seen_us = before.watched.last_seen_us
         self.technical.recall(before.technical.memory())
+        self.instrument.recall(before.instrument.memory())
         if self.chemical is not None and before.chemical is not None:
             same = _own(before.watched.channel) == _own(self.watched.channel)
             self.chemical.inherit(before.chemical, same_instrument=same)

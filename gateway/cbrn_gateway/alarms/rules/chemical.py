@@ -13,6 +13,7 @@ from cbrn_core.reading import Flag
 from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_core.units import UnitError, convert
 from cbrn_gateway.alarms.policy import ChemicalPolicy, Policy, priority
+from cbrn_gateway.alarms.rules.belated import BelatedMemory, BelatedSamples
 from cbrn_gateway.alarms.rules.cases import CaseBook
 from cbrn_gateway.alarms.rules.chemical_levels import (
     ChemicalLevels,
@@ -52,6 +53,7 @@ class ChemicalMemory(msgspec.Struct, frozen=True, array_like=True):
     period_us: int
     alone: Estimate | None
     deadline_us: int | None
+    belated: BelatedMemory = []
 
 
 class ChemicalRule:
@@ -68,6 +70,7 @@ class ChemicalRule:
         self._level = self._test(levels.level)
         self._extreme = self._test(levels.extreme)
         self._exposures = [(e, self._test(e.level)) for e in levels.exposures]
+        self._belated = BelatedSamples()
         self._noise = QuietNoise(*_declared_noise(watched))
         self._top = _canonical(watched, watched.channel.range[1]) if watched.channel.range else inf
         self._meter = ExposureMeter(levels.exponent, policy.chemical.hold_last_s)
@@ -104,6 +107,15 @@ class ChemicalRule:
             self._note_time(estimate.time_us)
             return []
         return self._judge(estimate, now_us)
+
+    def on_belated(self, shown: Estimate, now_us: int) -> list[Condition]:
+        """Judge a sample that a newer one has overtaken, by what the instrument showed."""
+        tests = (self._level, self._extreme)
+        test = self._belated.raised(shown.time_us, shown.value, tests)
+        if test is None:
+            return []
+        self._busy = True
+        return self._claim(test, shown, shown.value, {}, now_us)
 
     def on_deadline(self, now_us: int) -> list[Condition]:
         """Raise on a single extreme sample after which nothing came (safety 9)."""
@@ -146,6 +158,7 @@ class ChemicalRule:
             self._period_us,
             self._alone,
             self.deadline_us,
+            self._belated.memory(),
         )
 
     def recall(self, memory: ChemicalMemory) -> None:
@@ -156,6 +169,7 @@ class ChemicalRule:
         self._meter.recall(memory.meter)
         self._last_us, self._period_us = memory.last_us, memory.period_us
         self._alone, self.deadline_us = memory.alone, memory.deadline_us
+        self._belated.recall(memory.belated)
         self._look_at_noise()
         self._busy = self._is_busy()
 

@@ -11,6 +11,7 @@ from cbrn_core.reading import (
     Quality,
     Reading,
 )
+from cbrn_core.times import seconds_to_us
 from cbrn_gateway.alarms.policy import Policy, priority
 from cbrn_gateway.alarms.rules.cases import CaseBook
 from cbrn_gateway.alarms.rules.levels import ALARM_RANK, LOW_RANK
@@ -37,6 +38,14 @@ _NOT_EVIDENCE = frozenset(
 _MOST_NAMES = 16
 """Agents outside of the table that one instrument may name; beyond it its class speaks."""
 
+_MOST_HEARD = 64
+"""Spans of time in which an output was heard; beyond it the oldest is forgotten."""
+
+_SAME_SPAN_US = seconds_to_us(60.0)
+
+InstrumentMemory = list[tuple[int, int]]
+"""From when until when an output was heard, by measurement time [µs]; the newest last."""
+
 _LEVEL_WORDS = {InstrumentAlarm.A1: "A1 (low)", InstrumentAlarm.A2: "A2 (high)"}
 
 
@@ -48,23 +57,63 @@ class InstrumentRule:
         self._policy = policy
         self._cases = cases
         self._names: set[str] = set()
+        self._heard: InstrumentMemory = []
+        self._sounds = False
 
     def on_reading(self, reading: Reading, now_us: int) -> list[Condition]:
         """Raise, or withdraw where a fresh reading shows the output gone."""
         detection = reading.detection
         if detection is None:
+            self._sounds = False
             gone = reading.value is not None and _is_fresh(reading)
             return self._withdraw(now_us, keep=None) if gone else []
         if _is_silent(detection):
+            self._sounds = False
             gone = detection.instrument_alarm not in _NOT_WATCHING and _is_fresh(reading)
             return self._withdraw(now_us, keep=None) if gone else []
+        self._hear(reading.time_us)
         key = self._key(detection)
         answer = self._withdraw(now_us, keep=key) if _is_fresh(reading) else []
         return answer + self._raise(key, detection, reading, now_us)
 
+    def on_overtaken(self, reading: Reading, now_us: int) -> list[Condition]:
+        """Raise what comes after newer readings, unless it was heard before: then it is history."""
+        detection = reading.detection
+        if detection is None or _is_silent(detection) or self._was_heard(reading.time_us):
+            return []
+        self._hear_of(reading.time_us)
+        return self._raise(self._key(detection), detection, reading, now_us)
+
+    def memory(self) -> InstrumentMemory:
+        """Return when outputs were heard."""
+        return self._heard
+
+    def recall(self, memory: InstrumentMemory) -> None:
+        """Replace what `memory` returned."""
+        self._heard = list(memory)
+
     def adopt(self, condition: Condition) -> None:
         """Take up an open alarm of the instrument after a restart."""
         self._cases.adopt(self._watched, SOURCE, condition)
+
+    def _hear(self, time_us: int) -> None:
+        """Note an output, in order."""
+        if self._sounds and self._heard:
+            self._heard[-1] = _with(self._heard[-1], time_us)
+            return
+        self._sounds = True
+        self._heard = [*self._heard, (time_us, time_us)][-_MOST_HEARD:]
+
+    def _hear_of(self, time_us: int) -> None:
+        """Note an output out of order."""
+        for place, (since_us, until_us) in enumerate(self._heard):
+            if since_us - _SAME_SPAN_US <= time_us <= until_us + _SAME_SPAN_US:
+                self._heard[place] = _with((since_us, until_us), time_us)
+                return
+        self._heard = [(time_us, time_us), *self._heard[1 - _MOST_HEARD :]]
+
+    def _was_heard(self, time_us: int) -> bool:
+        return any(since_us <= time_us <= until_us for since_us, until_us in self._heard)
 
     def _withdraw(self, now_us: int, keep: AlarmKey | None) -> list[Condition]:
         if not self._cases.has_any(self._watched):
@@ -140,6 +189,10 @@ class InstrumentRule:
         if agent not in self._names and len(self._names) < _MOST_NAMES:
             self._names.add(agent)
         return agent in self._names or agent in AGENTS
+
+
+def _with(span: tuple[int, int], time_us: int) -> tuple[int, int]:
+    return (min(span[0], time_us), max(span[1], time_us))
 
 
 def _is_fresh(reading: Reading) -> bool:

@@ -13,6 +13,7 @@ from cbrn_core.reading import Quality, Reading
 from cbrn_core.times import US_PER_S
 from cbrn_core.units import Unit
 from cbrn_gateway.alarms.policy import Policy, RadiationPolicy, priority
+from cbrn_gateway.alarms.rules.belated import BelatedMemory, BelatedSamples
 from cbrn_gateway.alarms.rules.cases import CaseBook
 from cbrn_gateway.alarms.rules.count_limit import count_limit
 from cbrn_gateway.alarms.rules.flight import FlightMemory, FlightWatch
@@ -55,6 +56,7 @@ class RadiationMemory(msgspec.Struct, frozen=True, array_like=True):
     last_us: int | None
     interval_s: float
     places: list[tuple[float, float]]
+    belated: BelatedMemory = []
 
 
 class RadiationRule:
@@ -72,6 +74,7 @@ class RadiationRule:
         self.levels = radiation_levels(policy, dosed=self._usv_h is not None)
         self._absolute = [self._test(level) for level in self.levels.absolute]
         self._elevated = self._test(self.levels.elevated)
+        self._belated = BelatedSamples()
         self._investigating = False
         self._limit: tuple[tuple[float, float, float], float] = _NO_LIMIT
         self._flight = FlightWatch(self._rules.flight_altitude_m, self._rules.flight_speed_m_s)
@@ -101,6 +104,16 @@ class RadiationRule:
         story = _Story(estimate, normal, now_us)
         return self._specific(story) + self._evolving(story, unusual=unusual, flying=flying)
 
+    def on_belated(self, shown: Estimate, now_us: int) -> list[Condition]:
+        """Judge a sample that a newer one has overtaken, by what the instrument showed."""
+        if self._usv_h is None:
+            return []
+        test = self._belated.raised(shown.time_us, shown.value * self._scale, self._absolute)
+        if test is None:
+            return []
+        key = self._watched.key(AlarmKind.SPECIFIC)
+        return self._claim(key, test.level, test, _Story(shown, None, now_us), {})
+
     def interrupt(self) -> None:
         """Forget that levels were being left: nothing fresh is known any more."""
         for test in self._tests():
@@ -123,6 +136,7 @@ class RadiationRule:
             self._last_us,
             self._interval_s,
             sorted(self._places),
+            self._belated.memory(),
         )
 
     def recall(self, memory: RadiationMemory) -> None:
@@ -134,6 +148,7 @@ class RadiationRule:
         self._last_us = memory.last_us
         self._intervals_s = deque([memory.interval_s], _INTERVALS)
         self._places = set(memory.places)
+        self._belated.recall(memory.belated)
 
     def inherit(self, before: "RadiationRule") -> None:
         """Go on from the rule of the same channel under another configuration."""
