@@ -14,11 +14,13 @@ class Now(msgspec.Struct, frozen=True, gc=False):
 
     `steady_us` never steps (freshness, delays, order); it starts at the wall time of
     the process start, so that a recording of it replays as it was. `wall_us` is what
-    the machine's clock says (stamps for people and databases).
+    the machine's clock says (stamps for people and databases); where that is known to be
+    wrong, the steady clock `is_stand_in` for it.
     """
 
     steady_us: int
     wall_us: int
+    is_stand_in: bool = False
 
 
 class Clock(Protocol):
@@ -36,8 +38,9 @@ class Clock(Protocol):
 class ManualClock:
     """A clock that moves only when a test moves it.
 
-    `make_gate` returns a fresh pair (awaitable, opener); the test supplies one built on
-    its event loop, so that core itself stays free of asyncio.
+    While `is_stand_in` is set the steady clock stands in for the wall clock. `make_gate`
+    returns a fresh pair (awaitable, opener); the test supplies one built on its event loop,
+    so that core itself stays free of asyncio.
     """
 
     def __init__(
@@ -47,13 +50,15 @@ class ManualClock:
     ) -> None:
         self._steady_us = start_us
         self._wall_offset_us = 0
+        self.is_stand_in = False
         self._make_gate = make_gate
         self._sleepers: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
 
     def now(self) -> Now:
         """Return both clocks."""
-        return Now(self._steady_us, self._steady_us + self._wall_offset_us)
+        wall_us = self._steady_us + (0 if self.is_stand_in else self._wall_offset_us)
+        return Now(self._steady_us, wall_us, self.is_stand_in)
 
     async def sleep(self, seconds: float) -> None:
         """Wait until a test has advanced the clock by `seconds`."""

@@ -1,32 +1,37 @@
 """The machine's own clock, watched: was it set, is it synchronised, what time was it really?"""
 
-import ctypes
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from cbrn_core.alarm import Alarm, Reason
 from cbrn_core.clock import Clock
+from cbrn_core.errors import StorageError
 from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_gateway.live.notices import Notices
+from cbrn_gateway.live.system_clock import kernel_synchronised
+
+_LOG = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
 SET_S = 0.5
 """Between two looks a clock that is only slewed moves by half a millisecond."""
 
 UNSYNCED_AFTER_S = 600.0
-_BELIEVED_BEHIND_US = seconds_to_us(86_400)
+ON_ITS_WAY_S = 2.0
+"""So long what was stamped by the wrong clock may take to the stores."""
+
 _LEAST_SHIFT_US = US_PER_S
 _ABOUT = "clock"
-_TIMEX_BYTES = 512
-_TIME_ERROR = 5
 
 
 class ClockWatch:
-    """Tells when the wall clock is set, and gives alerts the time that it shows now.
+    """Tells when the wall clock is set, and gives what this run stamped the right time then.
 
     The pipeline runs on the steady clock, which begins at the wall time of the start. Once
-    the wall clock has been set, what this run stamped is shown in the time that is right.
+    the wall clock has been set, alerts show their times by it. What was stored while the
+    steady clock stood in for one that was known to be wrong, `put_right` moves by so many µs.
     """
 
     def __init__(
@@ -38,27 +43,32 @@ class ClockWatch:
         self._clock = clock
         self._notices = notices
         self._synchronised = synchronised or kernel_synchronised
+        self.put_right: Callable[[int], Awaitable[int]] = _none_moved
+        self.restamped = 0
         now = clock.now()
         self._began_us = now.steady_us
         self._ahead_us = now.wall_us - now.steady_us
+        self._stands_in = now.is_stand_in
+        self._is_holding = now.is_stand_in
 
     @property
     def shift_us(self) -> int:
-        """Return what brings a steady time of this run to the wall clock; 0 below a second.
+        """Return what brings a steady time of this run to the wall clock; 0 below a second."""
+        return self._ahead_us if abs(self._ahead_us) >= _LEAST_SHIFT_US else 0
 
-        A wall clock more than a day behind what was stored before is not believed.
-        """
-        small = abs(self._ahead_us) < _LEAST_SHIFT_US
-        return 0 if small or self._ahead_us < -_BELIEVED_BEHIND_US else self._ahead_us
+    def is_holding(self) -> bool:
+        """Return whether samples shall wait for the right time: at most for ten minutes."""
+        return self._is_holding
 
     async def run(self) -> None:
         """Look every second until cancelled."""
         while True:
             await self._clock.sleep(LOOK_EVERY_S)
-            self.look()
+            if self.look():
+                await self._put_right()
 
-    def look(self) -> None:
-        """Compare the two clocks."""
+    def look(self) -> bool:
+        """Compare the two clocks; return whether the wall clock is believed from now on."""
         now = self._clock.now()
         ahead_us = now.wall_us - now.steady_us
         moved_us = ahead_us - self._ahead_us
@@ -66,8 +76,12 @@ class ClockWatch:
         if abs(moved_us) > seconds_to_us(SET_S):
             self._notices.failing(Reason.CLOCK_SET, _ABOUT, f"by {_signed(moved_us)}")
         settled = now.steady_us - self._began_us >= seconds_to_us(UNSYNCED_AFTER_S)
-        if settled and self._synchronised() is False:
-            self._notices.failing(Reason.CLOCK_UNSYNCED, _ABOUT, "")
+        if settled:
+            self._is_holding = False
+            if now.is_stand_in or self._synchronised() is False:
+                self._notices.failing(Reason.CLOCK_UNSYNCED, _ABOUT, "")
+        was_wrong, self._stands_in = self._stands_in, now.is_stand_in
+        return was_wrong and not now.is_stand_in
 
     def stamped(self, alarm: Alarm) -> Alarm:
         """Return the alarm with the times of this run as the wall clock tells them."""
@@ -81,20 +95,21 @@ class ClockWatch:
             until_us=None if alarm.until_us is None else self._wall_us(alarm.until_us),
         )
 
+    async def _put_right(self) -> None:
+        await self._clock.sleep(ON_ITS_WAY_S)
+        try:
+            self.restamped += await self.put_right(self.shift_us)
+        except StorageError as error:
+            _LOG.error("samples stored before the clock was set keep their time: %s", error)
+        self._is_holding = False
+
     def _wall_us(self, steady_us: int) -> int:
         return steady_us + self.shift_us if steady_us >= self._began_us else steady_us
 
 
-def kernel_synchronised() -> bool | None:
-    """Return whether the kernel says that its clock is synchronised; None where it does not say.
-
-    Source: adjtimex(2); with no modes set it only reads, and TIME_ERROR is 5.
-    """
-    try:
-        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
-    except (OSError, AttributeError):
-        return None
-    return None if state < 0 else state != _TIME_ERROR
+async def _none_moved(_shift_us: int) -> int:
+    """Stand in where nothing is stored."""
+    return 0
 
 
 def _signed(moved_us: int) -> str:

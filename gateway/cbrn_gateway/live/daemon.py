@@ -92,6 +92,7 @@ class Daemon:
         counts |= self.setup.sinks.counters() | self.setup.buses.counters()
         counts |= self._loop_watch.counters() | self.outlets.counters() | self._disk.counters()
         counts["stores_set_aside"] = len(self._set_aside)
+        counts["samples_restamped"] = self._clock_watch.restamped
         return counts | self.reload.counters
 
     def coverage(self) -> Sequence[CoverageRow]:
@@ -113,6 +114,7 @@ class Daemon:
         self._writer = Writer(
             stores.series, stores.spool, on_error=self._store_refuses, keep=keep_of(config.store)
         )
+        self._clock_watch.put_right = self._writer.restamp
         self._disk = Disk(folder, config.store, self._clock, self._notices, self._writer.shed)
         self._mark = MemoryMark(folder)
         self._live = LiveQueue(config.model, epoch)
@@ -139,7 +141,7 @@ class Daemon:
             )
 
         def add_influx(links: Links) -> None:
-            links.add_influx(self._writer)
+            links.add_influx(self._writer, self._clock_watch.is_holding)
 
         setup = Setup(
             config,

@@ -80,8 +80,8 @@ class Links:
         )
         self._add(sink, settings.files)
 
-    def add_influx(self, writer: Writer) -> None:
-        """Add the InfluxDB sink where the site has one."""
+    def add_influx(self, writer: Writer, is_held: Callable[[], bool]) -> None:
+        """Add the InfluxDB sink where the site has one; it delivers nothing while it `is_held`."""
         if self._config.influx is None:
             return
         settings = influx_settings.settings_from_table(self._config.influx, os.environ)
@@ -89,6 +89,7 @@ class Links:
             settings,
             writer,
             self._clock,
+            is_held=is_held,
             on_refused=partial(self._refused, InfluxSink.name),
             on_progress=partial(self._progressed, InfluxSink.name),
         )

@@ -41,6 +41,7 @@ class InfluxSink:
         spool: LineSpool,
         clock: Clock,
         *,
+        is_held: Callable[[], bool] = lambda: False,
         on_refused: RefusedCallback = ignore_refusal,
         on_progress: Callable[[], None] = ignore_progress,
     ) -> None:
@@ -48,6 +49,7 @@ class InfluxSink:
         self._settings = settings
         self._spool = spool
         self._clock = clock
+        self._is_held = is_held
         self._on_refused = on_refused
         self._on_progress = on_progress
         self._wake = asyncio.Event()
@@ -85,7 +87,8 @@ class InfluxSink:
         async with InfluxLink(self._settings, tls_context) as link:
             try:
                 while True:
-                    await self._drain(link)
+                    if not self._is_held():
+                        await self._drain(link)
                     await wait_for_wake(self._wake, _LOOK_EVERY_S)
             except Refused as refused:
                 self.counters["influx_refused"] += 1

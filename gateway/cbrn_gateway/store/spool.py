@@ -252,6 +252,11 @@ class Spool(SpoolReader):
                 self._save_totals()
         return evicted
 
+    def newest_seq(self) -> int:
+        """Return the number of the line spooled last, 0 before any; raises StorageError."""
+        with self._database.transaction():
+            return max(total.newest_seq for total in self._current_totals().values())
+
     @property
     def evicted(self) -> dict[str, int]:
         """Return the lines lost since the spool was made, by consequence, as last written."""

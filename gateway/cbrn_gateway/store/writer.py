@@ -17,6 +17,7 @@ from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
 from cbrn_gateway.store.backlog import Backlog
 from cbrn_gateway.store.lane import Lane
+from cbrn_gateway.store.restamp import Moved, move_lines, move_samples
 from cbrn_gateway.store.retention import Keep, Retention
 from cbrn_gateway.store.series import Series, Snapshot
 from cbrn_gateway.store.spool import INFLUX, Consequence, Spool, SpoolFill, SpoolLine, SpoolReader
@@ -86,6 +87,7 @@ class Writer:
             self._wake,
         )
         self._lanes = (self._series_lane, self._spool_lane)
+        self._first = (series.last_row(), spool.newest_seq())
         self._retention = Retention(series, spool, keep)
         self._spool_reader = SpoolReader(spool.database.path)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
@@ -152,6 +154,20 @@ class Writer:
         """
         await self._ask(self._spool_lane, _nothing)
         await self._ask(self._series_lane, partial(self._series.save_snapshot, snapshot))
+
+    async def restamp(self, shift_us: int) -> int:
+        """Move what was stored since the start by a wrong clock; return how many samples.
+
+        In steps, so that a commit never waits for more than one. Raises StorageError.
+        """
+        if not shift_us:
+            return 0
+        row, seq = self._first
+        samples = partial(move_samples, self._series.database, row)
+        lines = partial(move_lines, self._spool.database, seq)
+        rows = await self._move(self._series_lane, samples, shift_us)
+        await self._move(self._spool_lane, lines, shift_us)
+        return rows
 
     async def peek_lines(
         self, limit_rows: int, limit_bytes: int, consumer: str = INFLUX
@@ -309,10 +325,23 @@ class Writer:
             self._wake.notify()
         await asyncio.shield(asyncio.wrap_future(future))
 
+    async def _move(
+        self, lane: Lane, step: Callable[[int | None, int], Moved], shift_us: int
+    ) -> int:
+        done: list[Moved] = []
+        while not done or done[-1].last is not None:
+            last = done[-1].last if done else None
+            await self._ask(lane, partial(_note, done, partial(step, last, shift_us)))
+        return sum(moved.rows for moved in done)
+
     async def _read(self, query: Callable[[], T]) -> T:
         if self._closed:
             raise StorageError("the store's writer has ended")
         return await asyncio.wrap_future(self._reading.submit(query))
+
+
+def _note(done: list[T], job: Callable[[], T]) -> None:
+    done.append(job())
 
 
 def _nothing() -> None:

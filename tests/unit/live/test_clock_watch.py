@@ -1,10 +1,14 @@
+import asyncio
+
 import pytest
 from samples.alert_samples import alarm
 
 from cbrn_core.alarm import Reason
 from cbrn_core.clock import ManualClock
+from cbrn_core.errors import StorageError
 from cbrn_core.times import US_PER_S
-from cbrn_gateway.live.clock_watch import UNSYNCED_AFTER_S, ClockWatch, kernel_synchronised
+from cbrn_gateway.live.clock_watch import UNSYNCED_AFTER_S, ClockWatch
+from cbrn_gateway.live.system_clock import SystemClock, kernel_synchronised
 
 START_US = 1_780_000_000_000_000
 HOUR_US = 3600 * US_PER_S
@@ -77,13 +81,102 @@ def test_what_an_earlier_run_stamped_stays_as_it_was(clock):
 
 
 def test_a_boot_in_the_past_does_not_stamp_alerts_with_it(clock):
-    clock.step_wall(-10 * 86_400)
+    clock.step_wall(60)
+    clock.is_stand_in = True
     watch, told = watched(clock)
     assert watch.shift_us == 0
-    clock.step_wall(10 * 86_400 + 60)
+    clock.is_stand_in = False
     look(watch, clock, 1)
     assert told.said[0][0] is Reason.CLOCK_SET
     assert watch.shift_us == 60 * US_PER_S
+
+
+def test_samples_wait_for_the_right_time_for_ten_minutes_at_most(clock):
+    assert not watched(clock)[0].is_holding()
+    clock.is_stand_in = True
+    watch, told = watched(clock, synchronised=None)
+    look(watch, clock, int(UNSYNCED_AFTER_S) - 1)
+    assert watch.is_holding()
+    look(watch, clock, 1)
+    assert not watch.is_holding()
+    assert told.said == [(Reason.CLOCK_UNSYNCED, "")]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("refused", [False, True])
+async def test_samples_are_moved_once_when_the_clock_is_believed(refused):
+    clock = ManualClock(START_US, gate)
+    clock.step_wall(3600)
+    clock.is_stand_in = True
+    watch, _ = watched(clock)
+    shifts = []
+
+    async def put_right(shift_us: int) -> int:
+        shifts.append(shift_us)
+        if refused:
+            raise StorageError("the disk is full")
+        return 7
+
+    watch.put_right = put_right
+    watching = asyncio.create_task(watch.run())
+    for second in range(10):
+        clock.is_stand_in = second < 3
+        await asyncio.sleep(0)
+        clock.advance(1.0)
+        await asyncio.sleep(0)
+    watching.cancel()
+    assert shifts == [3600 * US_PER_S]
+    assert watch.restamped == (0 if refused else 7)
+    assert not watch.is_holding()
+
+
+def gate():
+    opened = asyncio.Event()
+    return opened.wait(), opened.set
+
+
+class Machine:
+    """A wall clock and whether the kernel vouches for it."""
+
+    def __init__(self, wall_us: int, *, synchronised: bool | None) -> None:
+        self.wall_us = wall_us
+        self.is_synchronised = synchronised
+
+    def clock(self, floor_us: int = 0) -> SystemClock:
+        return SystemClock(
+            floor_us,
+            synchronised=lambda: self.is_synchronised,
+            wall_ns=lambda: self.wall_us * 1000,
+        )
+
+
+LATE_2026_US = 1_795_000_000 * US_PER_S
+
+
+@pytest.mark.parametrize("synchronised", [False, None])
+@pytest.mark.parametrize("floor_us", [0, LATE_2026_US])
+def test_a_clock_that_begins_in_1970_is_not_believed_until_it_is_set(synchronised, floor_us):
+    machine = Machine(5 * US_PER_S, synchronised=synchronised)
+    clock = machine.clock(floor_us)
+    now = clock.now()
+    assert now.is_stand_in
+    assert now.wall_us == now.steady_us >= floor_us
+    machine.wall_us = now.steady_us + HOUR_US
+    assert clock.now().wall_us == machine.wall_us
+    assert not clock.now().is_stand_in
+
+
+def test_a_clock_that_the_kernel_vouches_for_is_believed_whatever_was_stored_before():
+    machine = Machine(LATE_2026_US, synchronised=True)
+    clock = machine.clock(floor_us=LATE_2026_US + 50 * 365 * 24 * HOUR_US)
+    assert clock.now().wall_us == LATE_2026_US
+    assert clock.now().steady_us > LATE_2026_US + HOUR_US
+
+
+def test_a_clock_that_is_right_is_believed_without_asking():
+    machine = Machine(LATE_2026_US, synchronised=False)
+    now = machine.clock(floor_us=LATE_2026_US - HOUR_US).now()
+    assert (now.wall_us, now.is_stand_in) == (LATE_2026_US, False)
 
 
 @pytest.mark.parametrize(("synchronised", "told_of"), [(False, True), (True, False), (None, False)])
