@@ -8,12 +8,15 @@ import pytest
 from e2e.evidence import (
     Sample,
     alerts,
+    has_heard_whole_journal,
     journalled,
+    newest_versions,
     points,
     quarantined,
     spooled,
     stored,
-    version_of,
+    versions_backwards,
+    versions_of,
     wait_until,
     wait_until_all_is_stored,
 )
@@ -79,7 +82,9 @@ def evidence(tmp_path_factory) -> Evidence:
                 during_cuts += len(journalled(daemon.data_dir)) - known
                 for wire in wires:
                     wire.mend()
-                wait_until(lambda: heard_whole_journal(soc, daemon), "the journal is told")
+                wait_until(
+                    lambda: has_heard_whole_journal(soc, daemon.data_dir), "the journal is told"
+                )
             square.stop()
             wait_until_all_is_stored(daemon.data_dir)
             wait_until(lambda: not spooled(daemon.data_dir), "all is delivered")
@@ -103,23 +108,14 @@ def evidence(tmp_path_factory) -> Evidence:
         broker.stop()
 
 
-def heard_whole_journal(soc, daemon: Daemon) -> bool:
-    told = {version_of(alert) for alert in alerts(soc, "/log/")}
-    return {version_of(alert) for alert in journalled(daemon.data_dir)} <= told
-
-
 def test_alarms_rose_while_a_wire_was_cut(evidence):
     assert evidence.during_cuts > 0
 
 
 def test_every_journalled_alert_arrived(evidence):
-    assert {version_of(a) for a in evidence.journal} == {version_of(a) for a in evidence.log}
-    newest = {alert["id"]: version_of(alert)[1] for alert in evidence.journal}
-    shown: dict[str, int] = {}
-    for alert in evidence.heard:
-        alarm_id, version = version_of(alert)
-        shown[alarm_id] = max(version, shown.get(alarm_id, 0))
-    assert shown == newest
+    assert versions_of(evidence.journal) == versions_of(evidence.log)
+    assert versions_backwards(evidence.journal) == []
+    assert newest_versions(evidence.heard) == newest_versions(evidence.journal)
 
 
 def test_no_reading_was_lost_and_none_doubled(evidence):
