@@ -120,7 +120,7 @@ def version_of(alert: dict) -> tuple[str, int]:
     return alert["id"], alert["properties"]["version"]
 
 
-def versions(told: Iterable[dict]) -> set[tuple[str, int]]:
+def versions_of(told: Iterable[dict]) -> set[tuple[str, int]]:
     """Return which version of which alarm was told, journalled or heard."""
     return {version_of(alert) for alert in told}
 
@@ -135,7 +135,7 @@ def newest_versions(told: Iterable[dict]) -> dict[str, int]:
 
 def has_heard_whole_journal(soc: Subscriber, data_dir: Path) -> bool:
     """Return whether the log topic has told everything that is journalled by now."""
-    return versions(journalled(data_dir)) <= versions(alerts(soc, "/log/"))
+    return versions_of(journalled(data_dir)) <= versions_of(alerts(soc, "/log/"))
 
 
 def versions_backwards(heard: Sequence[dict]) -> list[tuple[str, int, int]]:
