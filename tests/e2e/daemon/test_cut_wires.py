@@ -1,6 +1,5 @@
 """The wires to broker and database are cut without a word, again and again, under load."""
 
-import re
 import time
 
 import msgspec
@@ -20,7 +19,7 @@ from e2e.evidence import (
     wait_until,
     wait_until_all_is_stored,
 )
-from e2e.frozen_wire import FrozenWire
+from e2e.frozen_wire import behind
 from e2e.gateway_process import Daemon, Square, head, influx_table, mqtt_table
 from e2e.servers import Influx, Mosquitto, subscriber
 from samples.cycles import NIGHT
@@ -35,7 +34,6 @@ pytestmark = [
 ROUNDS = 20 if NIGHT else 5
 CUT_S = 60.0 if NIGHT else 26.0
 """Longer than the keep-alive takes to find out."""
-_PORT = re.compile(r"(127\.0\.0\.1|localhost):(\d+)")
 
 
 class Evidence(msgspec.Struct):
@@ -48,14 +46,6 @@ class Evidence(msgspec.Struct):
     points: list[Sample]
     quarantine: list[tuple[bytes, str]]
     during_cuts: int
-
-
-def behind(table: str) -> tuple[str, FrozenWire]:
-    """Return the table with a wire that can be cut in front of its server."""
-    found = _PORT.search(table)
-    assert found is not None
-    wire = FrozenWire(int(found[2]))
-    return table.replace(found[0], f"{found[1]}:{wire.port}", 1), wire
 
 
 @pytest.fixture(scope="module")
