@@ -56,7 +56,7 @@ class Authority:
         self._run(
             *("ca", "-batch", "-notext", "-config", "ca.cnf", "-in", f"{name}.csr"),
             *("-out", f"{name}.crt", "-extfile", extensions.name),
-            *("-startdate", f"{since:%Y%m%d%H%M%SZ}", "-enddate", f"{until:%Y%m%d%H%M%SZ}"),
+            *("-startdate", _asn1(since), "-enddate", _asn1(until)),
         )
         return until
 
@@ -64,10 +64,15 @@ class Authority:
         """Revoke `name`.crt; a list made before does not know of it."""
         self._run("ca", "-config", "ca.cnf", "-revoke", f"{name}.crt")
 
-    def list_revoked(self, name: str = "revoked.pem", *, for_s: int = 86_400) -> str:
-        """Write the revocation list, valid for so long; return its path."""
+    def list_revoked(
+        self, name: str = "revoked.pem", *, from_days: float = -1, until_days: float = 1
+    ) -> str:
+        """Write the revocation list; return its path."""
+        now = datetime.now(UTC)
+        since, until = now + timedelta(days=from_days), now + timedelta(days=until_days)
         self._run(
-            *("ca", "-config", "ca.cnf", "-gencrl", "-crlsec", str(for_s), "-out", name),
+            *("ca", "-config", "ca.cnf", "-gencrl", "-out", name),
+            *("-crl_lastupdate", _asn1(since), "-crl_nextupdate", _asn1(until)),
         )
         return str(self.folder / name)
 
@@ -76,3 +81,7 @@ class Authority:
             [self._openssl, *arguments], cwd=self.folder, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stderr.decode()
+
+
+def _asn1(moment: datetime) -> str:
+    return f"{moment:%Y%m%d%H%M%SZ}"

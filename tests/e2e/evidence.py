@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -118,6 +118,24 @@ def status_of(soc: Subscriber) -> dict | None:
 
 def version_of(alert: dict) -> tuple[str, int]:
     return alert["id"], alert["properties"]["version"]
+
+
+def versions_of(told: Iterable[dict]) -> set[tuple[str, int]]:
+    """Return which version of which alarm was told, journalled or heard."""
+    return {version_of(alert) for alert in told}
+
+
+def newest_versions(told: Iterable[dict]) -> dict[str, int]:
+    """Return the highest version of each alarm."""
+    newest: dict[str, int] = {}
+    for alarm_id, version in map(version_of, told):
+        newest[alarm_id] = max(version, newest.get(alarm_id, 0))
+    return newest
+
+
+def has_heard_whole_journal(soc: Subscriber, data_dir: Path) -> bool:
+    """Return whether the log topic has told everything that is journalled by now."""
+    return versions_of(journalled(data_dir)) <= versions_of(alerts(soc, "/log/"))
 
 
 def versions_backwards(heard: Sequence[dict]) -> list[tuple[str, int, int]]:

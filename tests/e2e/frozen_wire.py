@@ -6,6 +6,7 @@ the cut and had not passed on is thrown away with it at the end of the cut.
 """
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+
+_PORT = re.compile(r"(127\.0\.0\.1|localhost):(\d+)")
 
 
 class FrozenWire:
@@ -42,6 +45,14 @@ class FrozenWire:
     def close(self) -> None:
         self._child.kill()
         self._child.wait(10)
+
+
+def behind(table: str) -> tuple[str, FrozenWire]:
+    """Return the table with a wire that can be cut in front of its server."""
+    found = _PORT.search(table)
+    assert found is not None
+    wire = FrozenWire(int(found[2]))
+    return table.replace(found[0], f"{found[1]}:{wire.port}", 1), wire
 
 
 class _Proxy:

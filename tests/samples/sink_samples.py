@@ -2,14 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from cbrn_core.channel import Channel, Device
 from cbrn_core.clock import Now
-from cbrn_core.errors import StorageError
+from cbrn_core.errors import CbrnError, StorageError
 from cbrn_core.place import Position, Site, Station, Zone
+from cbrn_core.protocols import Sink
 from cbrn_core.quantities import Quantity
 from cbrn_core.reading import Reading
 from cbrn_core.site_model import SiteModel
@@ -225,6 +226,27 @@ async def running(*jobs) -> Iterator[list[asyncio.Task]]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class RestartedSink:
+    """A sink that is run again after each error, as the supervisor does; its errors are kept."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+        self.errors: list[CbrnError] = []
+
+    @asynccontextmanager
+    async def up(self) -> AsyncIterator[asyncio.Task]:
+        async with running(self._supervise()) as (task,):
+            yield task
+
+    async def _supervise(self) -> None:
+        while True:
+            try:
+                await self.sink.run()
+            except CbrnError as error:
+                self.errors.append(error)
+                await asyncio.sleep(0.05)
 
 
 async def until(condition: Callable[[], object], at_most_s: float = 15.0) -> None:

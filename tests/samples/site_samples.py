@@ -26,6 +26,20 @@ def instruments(endpoints: Iterable[Endpoint]) -> str:
     return "\n".join([_station(e) for e in stations.values()] + [_device(e) for e in known])
 
 
+def chlorine(station: str = "st1", **keys: object) -> str:
+    """Return a station whose one channel `cl2` is heard from outside; `keys` are the channel's."""
+    device = {"id": f"gas-{station}", "station": station, "driver": "external"}
+    channel = {"id": "cl2", "quantity": "cl2", "unit": "ppm", "range": [0.0, 100.0]}
+    return "\n".join(
+        (
+            table("[station]", {"id": station}),
+            "position = { lat = 59.9, lon = 10.7, height_m = 3 }",
+            table("[device]", device),
+            table("[device.channel]", channel | keys),
+        )
+    )
+
+
 def mobile_bgeigie(port: Path, station: str = "car") -> str:
     """Return one bGeigie that is carried about."""
     device = {

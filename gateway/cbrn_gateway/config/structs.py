@@ -162,6 +162,7 @@ class InfluxTable(Table, frozen=True):
     key_file: FilePath | None = None
 
 
+BYTES_PER_MB = 1_000_000
 Megabytes = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 Days = Annotated[float, msgspec.Meta(gt=0, le=36_500)]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from cbrn_core.alarm import Reason
 from cbrn_core.clock import Clock
 from cbrn_core.errors import StorageError
-from cbrn_gateway.config.structs import StoreTable
+from cbrn_gateway.config.structs import BYTES_PER_MB, StoreTable
 from cbrn_gateway.live.notices import Notices
 from cbrn_gateway.store.ballast import Ballast, free_bytes
 
@@ -22,7 +22,6 @@ LOOK_EVERY_S = 1.0
 ROOM_AGAIN = 1.1
 """Storing goes on above this multiple of the floor, so that it does not flutter."""
 
-_BYTES_PER_MB = 1_000_000
 _ABOUT = "disk"
 _SHED = (frozenset[str](), frozenset({"reading"}), frozenset({"reading", "estimate"}))
 
@@ -44,8 +43,8 @@ class Disk:
         shed: Shed,
     ) -> None:
         self._folder = folder
-        self._floor_bytes = limits.free_disk_floor_mb * _BYTES_PER_MB
-        self._ballast_bytes = int(limits.ballast_mb * _BYTES_PER_MB)
+        self._floor_bytes = limits.free_disk_floor_mb * BYTES_PER_MB
+        self._ballast_bytes = int(limits.ballast_mb * BYTES_PER_MB)
         self._ballast = Ballast(folder, self._ballast_bytes)
         self._clock = clock
         self._notices = notices
@@ -119,7 +118,7 @@ class Disk:
         if self._released:
             detail = "disk full, ballast released"
         elif self._level:
-            detail = f"disk nearly full: {room_bytes // _BYTES_PER_MB} MB free"
+            detail = f"disk nearly full: {room_bytes // BYTES_PER_MB} MB free"
         else:
             self._notices.mended(Reason.STORE_FAILED, _ABOUT)
             return

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from cbrn_core.errors import StorageError
-from cbrn_gateway.config.structs import StoreTable
+from cbrn_gateway.config.structs import BYTES_PER_MB, StoreTable
 from cbrn_gateway.store.ballast import Ballast
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.outbox import Consumer
@@ -20,7 +20,6 @@ OpenedT = TypeVar("OpenedT")
 _LOG = logging.getLogger(__name__)
 
 SPOOL_MOST_ROWS = 20_000_000
-_BYTES_PER_MB = 1_000_000
 
 
 class Stores(NamedTuple):
@@ -40,8 +39,8 @@ def open_stores(
     Raises:
         StorageError: the disk refuses even new files, also without the ballast.
     """
-    ballast = Ballast(folder, int(limits.ballast_mb * _BYTES_PER_MB))
-    most_bytes = int(limits.spool_most_mb * _BYTES_PER_MB)
+    ballast = Ballast(folder, int(limits.ballast_mb * BYTES_PER_MB))
+    most_bytes = int(limits.spool_most_mb * BYTES_PER_MB)
     journal_path = folder / "journal.db"
 
     def spool_at(path: Path) -> Spool:
@@ -66,7 +65,7 @@ def keep_of(limits: StoreTable) -> Keep:
     """Return what the stores may keep."""
     return Keep(
         series_days=limits.series_most_days,
-        series_bytes=int(limits.series_most_mb * _BYTES_PER_MB),
+        series_bytes=int(limits.series_most_mb * BYTES_PER_MB),
         spool_days=limits.spool_most_days,
     )
 

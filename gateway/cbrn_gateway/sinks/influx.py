@@ -22,7 +22,6 @@ from cbrn_gateway.sinks.outbox import (
 )
 from cbrn_gateway.sinks.waiting import wait_for_wake
 
-_LOOK_EVERY_S = 1.0
 _BAD_REQUEST = 400
 
 
@@ -89,7 +88,7 @@ class InfluxSink:
                 while True:
                     if not self._is_held():
                         await self._drain(link)
-                    await wait_for_wake(self._wake, _LOOK_EVERY_S)
+                    await wait_for_wake(self._wake)
             except Refused as refused:
                 self.counters["influx_refused"] += 1
                 self._on_refused(

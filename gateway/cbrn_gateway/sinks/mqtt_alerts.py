@@ -31,7 +31,6 @@ ValueT = TypeVar("ValueT")
 PAYLOAD_FORMAT_INVALID = 153
 """MQTT 5 §2.4; reported for an alert that cannot even be read here."""
 _WINDOW = 8
-_LOOK_EVERY_S = 1.0
 _CLOSED_REMEMBERED = 512
 _VERSIONS_REMEMBERED = 4096
 
@@ -124,7 +123,7 @@ class AlertPublisher:
             finally:
                 self._forget_unjournalled(told)
             if not tried and not told:
-                await wait_for_wake(self._urgent, _LOOK_EVERY_S)
+                await wait_for_wake(self._urgent)
 
     async def _tell_journalled(self, link: MqttLink) -> None:
         cleared = stated = False
@@ -136,7 +135,7 @@ class AlertPublisher:
                 cleared = True
             if not stated:
                 stated = await self._state_again(link)
-            await wait_for_wake(self._wake, _LOOK_EVERY_S)
+            await wait_for_wake(self._wake)
 
     async def _round(self, link: MqttLink) -> bool:
         """Publish one window of what waits; return whether there may be more to do now."""

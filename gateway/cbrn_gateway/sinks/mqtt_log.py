@@ -27,7 +27,6 @@ from cbrn_gateway.sinks.topics import Topics
 from cbrn_gateway.sinks.waiting import wait_for_wake
 
 _BATCH = 32
-_LOOK_EVERY_S = 1.0
 
 
 class _Marks(msgspec.Struct, frozen=True):
@@ -101,7 +100,7 @@ class LogPublisher:
                 await asyncio.sleep(self._refused_retry_s)
                 continue
             if not went_on:
-                await wait_for_wake(self._wake, _LOOK_EVERY_S)
+                await wait_for_wake(self._wake)
 
     async def _tell(self, link: MqttLink, rows: Sequence[LogRow]) -> bool:
         """Publish the rows in order; note how far it came, whatever happens."""

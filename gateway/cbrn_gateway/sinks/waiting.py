@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+_LOOK_EVERY_S = 1.0
 _CANCEL_AGAIN_S = 1.0
 
 
-async def wait_for_wake(wake: asyncio.Event, at_most_s: float) -> None:
+async def wait_for_wake(wake: asyncio.Event) -> None:
     """Wait until something new is announced, or long enough that a look is due anyway."""
     # not asyncio.wait_for: in Python 3.11 it swallows a cancellation that meets the wake
     try:
-        async with asyncio.timeout(at_most_s):
+        async with asyncio.timeout(_LOOK_EVERY_S):
             await wake.wait()
     except TimeoutError:
         return

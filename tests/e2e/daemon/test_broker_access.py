@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from e2e.evidence import alerts, journalled, status_of, version_of, wait_until
+from e2e.evidence import alerts, journalled, status_of, versions_of, wait_until
 from e2e.gateway_process import Daemon, Square, head, mqtt_table, secret
 from e2e.servers import subscriber
 from samples.site_samples import instruments, table
@@ -59,9 +59,9 @@ def test_over_tls_with_a_certificate_of_our_authority_everything_is_told(own_bro
         wait_until(lambda: has_heard_all_kinds(soc), "alerts, log, readings, estimates, status")
         code, _ = daemon.terminate()
         wait_until(lambda: status_of(soc)["state"] == "offline", "the farewell")
-        heard = {version_of(a) for a in alerts(soc, "/log/")}
+        heard = versions_of(alerts(soc, "/log/"))
     assert code == 0
-    assert heard <= {version_of(a) for a in journalled(daemon.data_dir)}
+    assert heard <= versions_of(journalled(daemon.data_dir))
 
 
 def test_a_broker_of_a_foreign_authority_is_not_trusted(own_broker, watching):

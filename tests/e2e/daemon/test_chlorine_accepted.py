@@ -14,8 +14,8 @@ from e2e.evidence import (
     spooled,
     status_of,
     stored,
-    version_of,
     versions_backwards,
+    versions_of,
     wait_until,
 )
 from e2e.gateway_process import Daemon, Square, head, influx_table, mqtt_table
@@ -162,7 +162,7 @@ def test_nothing_is_raised_for_a_hazard_that_is_not_there(run):
 
 def test_versions_never_go_back_and_all_of_them_are_in_the_journal(run):
     assert not versions_backwards(run.heard)
-    assert {version_of(a) for a in run.heard} <= {version_of(a) for a in run.journal}
+    assert versions_of(run.heard) <= versions_of(run.journal)
     newest = {a["id"]: a["properties"]["version"] for a in run.journal}
     assert {a["id"]: a["properties"]["version"] for a in run.heard} == newest
 
@@ -201,4 +201,4 @@ def test_the_samples_taken_are_what_the_instruments_delivered(run):
 
 def test_every_journalled_alert_is_a_point_too(run, influx):
     rows = influx.query("SELECT alarm_id, version FROM alarm GROUP BY *")
-    assert {(r["alarm_id"], r["version"]) for r in rows} == {version_of(a) for a in run.journal}
+    assert {(r["alarm_id"], r["version"]) for r in rows} == versions_of(run.journal)

@@ -1,6 +1,5 @@
 """The wires to broker and database are cut without a word, again and again, under load."""
 
-import re
 import time
 
 import msgspec
@@ -8,16 +7,19 @@ import pytest
 from e2e.evidence import (
     Sample,
     alerts,
+    has_heard_whole_journal,
     journalled,
+    newest_versions,
     points,
     quarantined,
     spooled,
     stored,
-    version_of,
+    versions_backwards,
+    versions_of,
     wait_until,
     wait_until_all_is_stored,
 )
-from e2e.frozen_wire import FrozenWire
+from e2e.frozen_wire import behind
 from e2e.gateway_process import Daemon, Square, head, influx_table, mqtt_table
 from e2e.servers import Influx, Mosquitto, subscriber
 from samples.cycles import NIGHT
@@ -32,7 +34,6 @@ pytestmark = [
 ROUNDS = 20 if NIGHT else 5
 CUT_S = 60.0 if NIGHT else 26.0
 """Longer than the keep-alive takes to find out."""
-_PORT = re.compile(r"(127\.0\.0\.1|localhost):(\d+)")
 
 
 class Evidence(msgspec.Struct):
@@ -45,14 +46,6 @@ class Evidence(msgspec.Struct):
     points: list[Sample]
     quarantine: list[tuple[bytes, str]]
     during_cuts: int
-
-
-def behind(table: str) -> tuple[str, FrozenWire]:
-    """Return the table with a wire that can be cut in front of its server."""
-    found = _PORT.search(table)
-    assert found is not None
-    wire = FrozenWire(int(found[2]))
-    return table.replace(found[0], f"{found[1]}:{wire.port}", 1), wire
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +72,9 @@ def evidence(tmp_path_factory) -> Evidence:
                 during_cuts += len(journalled(daemon.data_dir)) - known
                 for wire in wires:
                     wire.mend()
-                wait_until(lambda: heard_whole_journal(soc, daemon), "the journal is told")
+                wait_until(
+                    lambda: has_heard_whole_journal(soc, daemon.data_dir), "the journal is told"
+                )
             square.stop()
             wait_until_all_is_stored(daemon.data_dir)
             wait_until(lambda: not spooled(daemon.data_dir), "all is delivered")
@@ -103,23 +98,14 @@ def evidence(tmp_path_factory) -> Evidence:
         broker.stop()
 
 
-def heard_whole_journal(soc, daemon: Daemon) -> bool:
-    told = {version_of(alert) for alert in alerts(soc, "/log/")}
-    return {version_of(alert) for alert in journalled(daemon.data_dir)} <= told
-
-
 def test_alarms_rose_while_a_wire_was_cut(evidence):
     assert evidence.during_cuts > 0
 
 
 def test_every_journalled_alert_arrived(evidence):
-    assert {version_of(a) for a in evidence.journal} == {version_of(a) for a in evidence.log}
-    newest = {alert["id"]: version_of(alert)[1] for alert in evidence.journal}
-    shown: dict[str, int] = {}
-    for alert in evidence.heard:
-        alarm_id, version = version_of(alert)
-        shown[alarm_id] = max(version, shown.get(alarm_id, 0))
-    assert shown == newest
+    assert versions_of(evidence.journal) == versions_of(evidence.log)
+    assert versions_backwards(evidence.journal) == []
+    assert newest_versions(evidence.heard) == newest_versions(evidence.journal)
 
 
 def test_no_reading_was_lost_and_none_doubled(evidence):

@@ -5,10 +5,11 @@ import subprocess
 import pytest
 from e2e.evidence import (
     alerts,
+    has_heard_whole_journal,
     journalled,
     stored,
-    version_of,
     versions_backwards,
+    versions_of,
     wait_until,
 )
 from e2e.external_square import DEADLY_PPM, ExternalSquare, stations
@@ -46,8 +47,8 @@ def assert_journal_is_whole(square: ExternalSquare) -> None:
         [CBRN_GATEWAY, "verify", str(square.daemon.data_dir)], capture_output=True, check=False
     )
     assert verify.returncode == 0, verify.stdout
-    heard = {version_of(alert) for alert in alerts(square.soc)}
-    assert heard <= {version_of(alert) for alert in journalled(square.daemon.data_dir)}
+    heard = versions_of(alerts(square.soc))
+    assert heard <= versions_of(journalled(square.daemon.data_dir))
     assert versions_backwards(alerts(square.soc)) == []
 
 
@@ -82,8 +83,7 @@ def test_a_hung_disk_does_not_hold_an_alarm_up(failing):
 
 
 def is_in_log(square: ExternalSquare) -> bool:
-    told = {version_of(alert) for alert in alerts(square.soc, "/log/")}
-    return {version_of(alert) for alert in journalled(square.daemon.data_dir)} <= told
+    return has_heard_whole_journal(square.soc, square.daemon.data_dir)
 
 
 def test_on_a_full_disk_alarms_are_journalled_in_the_room_of_the_ballast(failing):

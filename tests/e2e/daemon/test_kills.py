@@ -14,13 +14,16 @@ import pytest
 from e2e.evidence import (
     Sample,
     alerts,
+    has_heard_whole_journal,
     highest_value,
     journalled,
+    newest_versions,
     points,
     quarantined,
     spooled,
     stored,
     version_of,
+    versions_of,
     wait_until,
     wait_until_all_is_stored,
 )
@@ -87,9 +90,13 @@ def evidence(tmp_path_factory) -> Evidence:
             square.stop()
             wait_until_all_is_stored(daemon.data_dir)
             wait_until(lambda: not spooled(daemon.data_dir), "all is delivered")
-            wait_until(lambda: heard_whole_journal(soc, daemon), "the whole journal is told")
+            wait_until(
+                lambda: has_heard_whole_journal(soc, daemon.data_dir), "the whole journal is told"
+            )
             code, _ = daemon.terminate()
-            wait_until(lambda: heard_whole_journal(soc, daemon), "the last entries too")
+            wait_until(
+                lambda: has_heard_whole_journal(soc, daemon.data_dir), "the last entries too"
+            )
             heard, log = alerts(soc), alerts(soc, "/log/")
         alarm_rows = influx.query("SELECT alarm_id, version FROM alarm GROUP BY *")
         return Evidence(
@@ -152,24 +159,13 @@ def has_alarmed(daemon: Daemon) -> bool:
     return any(a["properties"]["priority"] == 1 for a in journalled(daemon.data_dir))
 
 
-def heard_whole_journal(soc, daemon: Daemon) -> bool:
-    told = {version_of(alert) for alert in alerts(soc, "/log/")}
-    return {version_of(alert) for alert in journalled(daemon.data_dir)} <= told
-
-
 def test_the_daemon_comes_through(evidence):
     assert evidence.exit_code == 0
 
 
 def test_every_journalled_alert_arrives(evidence):
-    wanted = {version_of(alert) for alert in evidence.journal}
-    assert wanted == {version_of(alert) for alert in evidence.log}
-    newest = {alert["id"]: version_of(alert)[1] for alert in evidence.journal}
-    shown: dict[str, int] = {}
-    for alert in evidence.heard:
-        alarm_id, version = version_of(alert)
-        shown[alarm_id] = max(version, shown.get(alarm_id, 0))
-    assert shown == newest
+    assert versions_of(evidence.journal) == versions_of(evidence.log)
+    assert newest_versions(evidence.heard) == newest_versions(evidence.journal)
 
 
 def test_one_version_always_says_the_same(evidence):
@@ -192,7 +188,7 @@ def test_influxdb_holds_the_same_samples(evidence):
 
 
 def test_influxdb_holds_every_alert_version(evidence):
-    assert evidence.alarm_points == {version_of(alert) for alert in evidence.journal}
+    assert evidence.alarm_points == versions_of(evidence.journal)
 
 
 def test_the_journal_verifies(evidence):

@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from e2e.evidence import alerts, journalled, status_of, stored, version_of, wait_until
+from e2e.evidence import alerts, journalled, status_of, stored, versions_of, wait_until
 from e2e.gateway_process import head, mqtt_table
 from e2e.servers import free_port, subscriber
 from samples.site_samples import instruments
@@ -73,8 +73,8 @@ def test_a_broker_that_is_not_there_is_taken_back_and_the_old_one_hears_of_it(
         (said, *_) = told(soc)
         before = len(stored(daemon.data_dir))
         wait_until(lambda: len(stored(daemon.data_dir)) > before + 50, "samples after it")
-        heard = {version_of(a) for a in alerts(soc)}
+        heard = versions_of(alerts(soc))
     assert "mqtt has no contact" in said["text"]
     kept = [entry for entry in journalled(daemon.data_dir) if "properties" in entry]
-    assert {version_of(a) for a in kept} >= heard
+    assert versions_of(kept) >= heard
     assert daemon.site_file.read_text() == elsewhere, "what somebody wrote is left to them"

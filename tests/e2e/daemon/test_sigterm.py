@@ -16,7 +16,7 @@ from e2e.evidence import (
     spooled,
     status_of,
     stored,
-    version_of,
+    versions_of,
     wait_until,
 )
 from e2e.gateway_process import CBRN_GATEWAY, Daemon, head, influx_table, mqtt_table
@@ -99,7 +99,7 @@ def test_under_load_everything_taken_is_kept_and_the_status_says_offline(
     assert json.loads(retained["payload"]) == status
     delivered = sum(n for name, n in status["counters"].items() if name.endswith(".readings"))
     assert delivered == len(stored(daemon.data_dir))
-    assert {version_of(a) for a in heard} <= {version_of(a) for a in journalled(daemon.data_dir)}
+    assert versions_of(heard) <= versions_of(journalled(daemon.data_dir))
     assert_all_is_kept(daemon, own_influx)
 
 
@@ -110,10 +110,10 @@ def test_with_broker_and_database_gone_it_alarms_ends_in_time_and_tells_the_rest
     wait_until(is_at_work(daemon), "samples")
     own_broker.kill()
     own_influx.database.kill()
-    told_before = {version_of(alert) for alert in journalled(daemon.data_dir)}
+    told_before = versions_of(journalled(daemon.data_dir))
     wait_until(lambda: has_alarmed(daemon), "a priority 1 alarm without servers")
     assert_ends_in_time(daemon)
-    wanted = {version_of(alert) for alert in journalled(daemon.data_dir)} - told_before
+    wanted = versions_of(journalled(daemon.data_dir)) - told_before
     assert wanted
     assert any(map(is_reading_line, spooled(daemon.data_dir)))
 
@@ -123,9 +123,7 @@ def test_with_broker_and_database_gone_it_alarms_ends_in_time_and_tells_the_rest
     before = set(stored(daemon.data_dir))
     with subscriber(own_broker, "cbrn/#") as soc:
         daemon.start()
-        wait_until(
-            lambda: wanted <= {version_of(a) for a in alerts(soc, "/log/")}, "the whole journal"
-        )
+        wait_until(lambda: wanted <= versions_of(alerts(soc, "/log/")), "the whole journal")
         wait_until(lambda: before <= set(points(own_influx)), "what was taken without servers")
         assert_ends_in_time(daemon)
     assert_all_is_kept(daemon, own_influx)

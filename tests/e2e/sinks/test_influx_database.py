@@ -2,7 +2,6 @@
 
 import asyncio
 import runpy
-from contextlib import asynccontextmanager
 
 import pytest
 from e2e.servers import DATABASE, DEPLOY, Influx
@@ -10,14 +9,14 @@ from samples.sink_samples import (
     T0_US,
     LoopClock,
     MemorySpool,
+    RestartedSink,
     alert_body,
     reading,
-    running,
     site_model,
     until,
 )
 
-from cbrn_core.errors import CbrnError, Refused, TransportError
+from cbrn_core.errors import Refused, TransportError
 from cbrn_core.reading import Quality
 from cbrn_gateway.config.structs import InfluxTable
 from cbrn_gateway.sinks.influx import InfluxSink
@@ -34,36 +33,23 @@ def settings_for(influx: Influx, user: str = "gateway", bucket: str = DATABASE) 
     return settings_from_table(table, {"CBRN_INFLUX_USERNAME": user})
 
 
-class Gateway:
-    """A sink with its spool, restarted like the supervisor does."""
+class Gateway(RestartedSink):
+    """A sink with its spool."""
 
     def __init__(self, settings: InfluxSettings, lines=()) -> None:
         self.spool = MemorySpool(lines)
-        self.errors: list[CbrnError] = []
         self.refusals = []
-        self.sink = InfluxSink(
+        sink = InfluxSink(
             settings,
             self.spool,
             LoopClock(),
             on_refused=lambda *what: self.refusals.append(what),
         )
+        super().__init__(sink)
 
     def append(self, lines) -> None:
         self.spool.append(lines)
         self.sink.wake()
-
-    async def supervise(self) -> None:
-        while True:
-            try:
-                await self.sink.run()
-            except CbrnError as error:
-                self.errors.append(error)
-                await asyncio.sleep(0.05)
-
-    @asynccontextmanager
-    async def up(self):
-        async with running(self.supervise()):
-            yield self
 
     async def all_stored(self, at_most_s: float = 20.0) -> None:
         await until(lambda: not self.spool.rows, at_most_s)

@@ -1,8 +1,5 @@
 """InfluxDB behind TLS: both sides show a certificate, and wrong ones are told plainly."""
 
-import asyncio
-from contextlib import asynccontextmanager
-
 import pytest
 from e2e.servers import DATABASE
 from e2e.tls_front import TlsFront
@@ -10,13 +7,13 @@ from samples.sink_samples import (
     T0_US,
     LoopClock,
     MemorySpool,
+    RestartedSink,
     reading,
-    running,
     site_model,
     until,
 )
 
-from cbrn_core.errors import CbrnError, Disconnected, Refused
+from cbrn_core.errors import Disconnected, Refused
 from cbrn_gateway.config.structs import InfluxTable
 from cbrn_gateway.sinks.influx import InfluxSink
 from cbrn_gateway.sinks.influx_lines import LineWriter
@@ -34,8 +31,8 @@ def front(influx, tmp_path):
     before.process.stop()
 
 
-class Gateway:
-    """A sink with its spool, restarted like the supervisor does."""
+class Gateway(RestartedSink):
+    """A sink with its spool."""
 
     def __init__(self, influx, front, station, **files) -> None:
         table = InfluxTable(
@@ -48,21 +45,7 @@ class Gateway:
         line = LineWriter(site_model()).reading(reading(station, time_us=T0_US, value=1.5))
         assert line is not None
         self.spool = MemorySpool([line])
-        self.errors: list[CbrnError] = []
-        self.sink = InfluxSink(settings, self.spool, LoopClock())
-
-    async def supervise(self) -> None:
-        while True:
-            try:
-                await self.sink.run()
-            except CbrnError as error:
-                self.errors.append(error)
-                await asyncio.sleep(0.05)
-
-    @asynccontextmanager
-    async def up(self):
-        async with running(self.supervise()):
-            yield self
+        super().__init__(InfluxSink(settings, self.spool, LoopClock()))
 
 
 @pytest.mark.asyncio

@@ -13,9 +13,17 @@ import pytest
 from e2e.servers import GATEWAY_USER, SOC_USER, TOOL_USER, Mosquitto, subscriber
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from samples.sink_samples import LoopClock, MemoryJournal, reading, running, site_model, until
+from samples.sink_samples import (
+    LoopClock,
+    MemoryJournal,
+    RestartedSink,
+    reading,
+    running,
+    site_model,
+    until,
+)
 
-from cbrn_core.errors import CbrnError, ConnectFailed, Refused, TransportError
+from cbrn_core.errors import ConnectFailed, Refused, TransportError
 from cbrn_gateway.config.structs import MqttTable
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.mqtt import MqttCallbacks, MqttSink
@@ -41,40 +49,26 @@ def changed(settings: MqttSettings, **changes) -> MqttSettings:
     return msgspec.structs.replace(settings, **changes)
 
 
-class Gateway:
-    """A sink with its journal and live queue, restarted like the supervisor does."""
+class Gateway(RestartedSink):
+    """A sink with its journal and live queue."""
 
     def __init__(self, settings: MqttSettings, **callbacks) -> None:
         self.journal = MemoryJournal()
         self.live = LiveQueue(site_model(), epoch=7)
         self.refusals: list[tuple[str, int]] = []
-        self.errors: list[CbrnError] = []
-        self.sink = MqttSink(
-            settings,
-            site_model(),
-            self.journal,
-            self.live,
-            LoopClock(),
-            callbacks=MqttCallbacks(
-                on_refused=lambda *what: self.refusals.append(what), **callbacks
-            ),
+        told = MqttCallbacks(on_refused=lambda *what: self.refusals.append(what), **callbacks)
+        sink = MqttSink(
+            settings, site_model(), self.journal, self.live, LoopClock(), callbacks=told
         )
+        super().__init__(sink)
 
     def append(self, *what, **more) -> None:
         self.journal.append(*what, **more)
         self.sink.wake()
 
-    async def supervise(self) -> None:
-        while True:
-            try:
-                await self.sink.run()
-            except CbrnError as error:
-                self.errors.append(error)
-                await asyncio.sleep(0.05)
-
     @asynccontextmanager
     async def up(self):
-        async with running(self.supervise()) as (task,):
+        async with super().up() as task:
             await until(lambda: self.sink.is_connected or task.done())
             yield self
 

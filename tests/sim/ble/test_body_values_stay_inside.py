@@ -1,18 +1,16 @@
 """The whole daemon with wearables: no body value reaches a disk, a sink, an alarm or a tap."""
 
-import asyncio
 import json
 
 import pytest
 from e2e.servers import free_port
+from samples.daemon_here import DaemonHere
 from samples.site_samples import site_head, table
 from sim.ble.air import address
 
-from cbrn_core.reading import Flag, Quality, Reading
+from cbrn_core.reading import Flag, Quality
 from cbrn_core.units import Unit
 from cbrn_gateway.config.load import load_site
-from cbrn_gateway.live.daemon import Daemon
-from cbrn_gateway.live.system_clock import SystemClock
 from cbrn_gateway.live.taps import Wanted
 from cbrn_gateway.store.series import SeriesReader
 from cbrn_gateway.store.spool import SpoolReader
@@ -22,7 +20,13 @@ pytestmark = [pytest.mark.needs_dbus_daemon, pytest.mark.timeout(120)]
 
 SECRET_BPM, SECRET_DEG_C = 173, 39.173
 BODY = {"heart_rate", "core"}
-PATIENCE_S = 40
+FEVER = {
+    "station": "w01",
+    "sigma": 0.173,
+    "raw": SECRET_DEG_C,
+    "quality": Quality.BAD,
+    "flags": (Flag.INSTRUMENT_FAULT,),
+}
 
 
 def site(folder):
@@ -45,60 +49,32 @@ def site(folder):
     )
 
 
-def fever(clock):
-    now = clock.now()
-    return Reading(
-        station="w01",
-        channel="core",
-        time_us=now.wall_us,
-        received_us=now.steady_us,
-        value=SECRET_DEG_C,
-        sigma=0.173,
-        raw=SECRET_DEG_C,
-        unit=Unit.DEG_C,
-        quality=Quality.BAD,
-        flags=(Flag.INSTRUMENT_FAULT,),
-    )
-
-
-async def until(holds, what):
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not holds():  # noqa: ASYNC110 - the daemon's own tasks fill what is looked at
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"{what} did not come") from None
-
-
 @pytest.mark.asyncio
 async def test_the_daemon_keeps_body_values_to_itself(bluez, tmp_path):
     file = tmp_path / "site.toml"
     file.write_text(site(tmp_path))
     await bluez.put(Strap(address=address(1), bpm=SECRET_BPM, contact=True, period_s=0.05))
-    clock = SystemClock()
-    daemon = Daemon(load_site(file), clock)
-    inside, alerts = [], []
-    daemon.outlets.sample_listeners.append(lambda readings, _: inside.extend(readings))
-    daemon.outlets.listeners.append(alerts.append)
-    taps = [daemon.taps.add(wanted) for wanted in Wanted]
-    running = asyncio.create_task(daemon.run())
-    try:
-        await until(lambda: sum(r.value == SECRET_BPM for r in inside) >= 5, "the heart rate")
-        daemon.inbox.put([fever(clock)])
-        await until(lambda: any(a["properties"]["channel"] == "core" for a in alerts), "a fault")
+    here = DaemonHere(load_site(file))
+    outlets = here.daemon.outlets
+    inside = []
+    outlets.sample_listeners.append(lambda readings, _: inside.extend(readings))
+    taps = [here.daemon.taps.add(wanted) for wanted in Wanted]
+    async with here:
+        await here.until(lambda: sum(r.value == SECRET_BPM for r in inside) >= 5, "the heart rate")
+        here.put("core", SECRET_DEG_C, Unit.DEG_C, **FEVER)
+        await here.until(
+            lambda: any(a["properties"]["channel"] == "core" for a in here.heard), "a fault"
+        )
         readings_told, wire_told = (list(tap._lines) for tap in taps)
-        live = [item.item for item in daemon.outlets._live._items]
-        kept_private = daemon.outlets._live.counters["live_private"]
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        live = [item.item for item in outlets._live._items]
+        kept_private = outlets._live.counters["live_private"]
 
     assert any(r.value == SECRET_DEG_C for r in inside), "the process itself knows the values"
     assert {(r["value"], r.get("raw")) for r in body_rows(readings_told)} == {(None, None)}
     assert wire_told == [], "octets of a wearable are values of a body"
     assert {item.channel for item in live} <= {"battery"}
     assert kept_private >= 6
-    body_alerts = [a["properties"] for a in alerts if a["properties"]["channel"] in BODY]
+    body_alerts = [a["properties"] for a in here.heard if a["properties"]["channel"] in BODY]
     for alert in body_alerts:
         assert (alert["value"], alert["instrument_value"]) == (None, None)
         assert [e["value"] for e in alert["evidence"]] == [None]

@@ -3,45 +3,19 @@
 import asyncio
 import json
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from samples.daemon_here import DaemonHere
+from samples.site_samples import chlorine, site_head
 
-from cbrn_core.reading import Reading
-from cbrn_core.units import Unit
 from cbrn_gateway.config.load import load_site
 from cbrn_gateway.live.control import is_running
-from cbrn_gateway.live.daemon import Daemon
-from cbrn_gateway.live.system_clock import SystemClock
 
 CBRN_GATEWAY = str(Path(sys.executable).with_name("cbrn-gateway"))
 DEADLINE_S = 40
-SITE = """
-[gateway]
-id = "gw"
-city = "varde"
-data_dir = "kept"
-[site]
-id = "torg"
-timezone = "Europe/Oslo"
-[[station]]
-id = "st1"
-position = { lat = 59.9, lon = 10.7 }
-[[device]]
-id = "d1"
-station = "st1"
-driver = "external"
-[[device.channel]]
-id = "cl2"
-quantity = "cl2"
-unit = "ppm"
-sigma = 0.05
-range = [0, 20]
-lod = 0.1
-period_s = 1
-stale_after_s = 600
-"""
+CHANNEL = {"sigma": 0.05, "range": [0, 20], "lod": 0.1, "period_s": 1, "stale_after_s": 600}
 
 
 async def until(condition):
@@ -52,23 +26,16 @@ async def until(condition):
     return found
 
 
-class Square:
+class Square(DaemonHere):
     """A daemon in this process with one chlorine channel, and the command line beside it."""
 
     def __init__(self, site_file):
         self.site_file = site_file
-        self.clock = SystemClock()
-        self.daemon = Daemon(load_site(site_file), self.clock)
-        self.heard = []
-        self.daemon.outlets.listeners.append(self.heard.append)
+        super().__init__(load_site(site_file))
 
     async def alarm(self, kind):
         """Return the id of the alarm of a kind once it is journalled."""
-
-        async def heard():
-            return [a["id"] for a in self.heard if a["properties"]["kind"] == kind]
-
-        return (await until(heard))[0]
+        return (await self.until(lambda: self.told(kind), kind))[0]["id"]
 
     async def call(self, *arguments):
         """Call `alerts`; return (exit code, standard output, standard error)."""
@@ -102,38 +69,14 @@ class Square:
 
         return await until(listed)
 
-    async def release(self):
-        """Let chlorine rise far above the level."""
-        for _ in range(6):
-            now = self.clock.now()
-            self.daemon.inbox.put(
-                [
-                    Reading(
-                        station="st1",
-                        channel="cl2",
-                        time_us=now.wall_us,
-                        received_us=now.steady_us,
-                        value=12.0,
-                        unit=Unit.PPM,
-                    )
-                ]
-            )
-            await asyncio.sleep(0.05)
-
 
 @asynccontextmanager
 async def square(tmp_path):
     site_file = tmp_path / "site.toml"
-    site_file.write_text(SITE)
-    made = Square(site_file)
-    running = asyncio.create_task(made.daemon.run())
-    try:
+    site_file.write_text(site_head("gw", "varde", "torg", "kept") + chlorine(**CHANNEL))
+    async with Square(site_file) as made:
         await until(lambda: is_running(tmp_path / "kept"))
         yield made
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
 
 
 @pytest.mark.asyncio
@@ -155,7 +98,7 @@ async def test_an_alarm_is_acknowledged_by_the_beginning_of_its_id_once(tmp_path
 @pytest.mark.asyncio
 async def test_priority_1_is_never_shelved_and_the_reason_is_shown(tmp_path):
     async with square(tmp_path) as city:
-        await city.release()
+        await city.chlorine(*[12.0] * 6)
         alarm_id = await city.alarm("specific")
         shelve = ("shelve", alarm_id, "--reason", "noise", "--for", "30m", "--second", "A. Berg")
         code, out, _ = await city.call(*shelve, "--actor", "B. Hansen")

@@ -8,29 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
+from samples.site_samples import chlorine, table
 
 CBRN_GATEWAY = str(Path(sys.executable).with_name("cbrn-gateway"))
 DEADLINE_S = 60
-SITE = """
-[gateway]
-id = "gw"
-city = "varde"
-data_dir = "kept"
-config_trial_s = 0.2
-[site]
-id = "torg"
-[[station]]
-id = "st1"
-position = { lat = 59.9, lon = 10.7 }
-[[device]]
-id = "d1"
-station = "st1"
-driver = "external"
-[[device.channel]]
-id = "cl2"
-quantity = "cl2"
-unit = "ppm"
-"""
+SITE = (
+    table("gateway", {"id": "gw", "city": "varde", "data_dir": "kept", "config_trial_s": 0.2})
+    + table("site", {"id": "torg"})
+    + chlorine()
+)
 MORE = SITE + '[[device.channel]]\nid = "nh3"\nquantity = "nh3"\nunit = "ppm"\n'
 
 

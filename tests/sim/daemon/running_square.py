@@ -1,23 +1,17 @@
 """A simulated square on its real wires with the whole daemon beside it, watched from inside."""
 
-import asyncio
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+from samples.daemon_here import DaemonHere
 from samples.site_samples import instruments, site_head
 
 from cbrn_core.estimate import Estimate
 from cbrn_gateway.config.load import load_site
-from cbrn_gateway.live.daemon import Daemon
-from cbrn_gateway.live.system_clock import SystemClock
-from cbrn_gateway.pipeline.pipeline import StepOutput
 from cbrn_sim.faults import Faults
 from cbrn_sim.scenarios import scenario
 from cbrn_sim.square_sim import SimulatedSquare
-
-LOOK_AGAIN_S = 0.05
 
 
 class RunningSquare:
@@ -26,22 +20,19 @@ class RunningSquare:
     def __init__(self, name: str, seed: int, folder: Path) -> None:
         self._square = SimulatedSquare(scenario(name), seed, folder / "wires")
         self._folder = folder
-        self.alerts: list[dict[str, Any]] = []
-        self.estimates: list[Estimate] = []
 
     async def __aenter__(self) -> Self:
         await self._square.__aenter__()
         site = self._folder / "site.toml"
         head = site_head("gw1", "varde", "torg", self._folder / "state")
         site.write_text(head + instruments(self._square.endpoints), encoding="utf-8")
-        self._daemon = Daemon(load_site(site), SystemClock())
-        self._watch(self._daemon)
-        self._running = asyncio.create_task(self._daemon.run())
+        self._here = DaemonHere(load_site(site))
+        self.alerts, self.estimates = self._here.heard, self._here.estimates
+        await self._here.__aenter__()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
+        await self._here.__aexit__(None, None, None)
         await self._square.__aexit__(None, None, None)
 
     @property
@@ -64,21 +55,4 @@ class RunningSquare:
 
     async def until(self, holds: Callable[[], Any], within_s: float, what: str) -> None:
         """Wait for a condition; fail with all that was said when it does not come."""
-        deadline_s = time.monotonic() + within_s
-        while not holds():
-            if self._running.done():
-                await self._running
-            if time.monotonic() > deadline_s:
-                told = "\n".join(p["text"] for p in self.said())
-                raise AssertionError(f"{what} did not come within {within_s:g} s; said:\n{told}")
-            await asyncio.sleep(LOOK_AGAIN_S)
-
-    def _watch(self, daemon: Daemon) -> None:
-        take = daemon.outlets.take
-
-        def take_and_keep(out: StepOutput) -> int | None:
-            self.estimates += out.estimates
-            return take(out)
-
-        daemon.outlets.take = take_and_keep
-        daemon.outlets.listeners.append(self.alerts.append)
+        await self._here.until(holds, what, within_s)

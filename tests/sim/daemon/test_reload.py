@@ -6,25 +6,22 @@ lines a second each, chlorine comes in from outside.
 
 import asyncio
 from collections import Counter
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
+from samples.daemon_here import DaemonHere
+from samples.site_samples import chlorine
 from sim.daemon.wind_poles import WindPole
 
 from cbrn_core.alarm import AlarmState, Command
-from cbrn_core.reading import Reading
-from cbrn_core.units import Unit
 from cbrn_gateway.config.load import load_site
 from cbrn_gateway.live.config_wire import ConfigAnswer, ConfigRequest, Verb
 from cbrn_gateway.live.control import ask
-from cbrn_gateway.live.daemon import Daemon
-from cbrn_gateway.live.system_clock import SystemClock
 from cbrn_gateway.store.journal_file import JournalEntry, JournalReader
 from cbrn_gateway.store.series import SeriesReader
 
-DEADLINE_S = 60
 POLICY = Path(__file__).parents[3] / "config/policy/default-1.toml"
 HEAD = """
 [gateway]
@@ -36,27 +33,17 @@ config_trial_s = {trial_s}
 id = "torg"
 [alarms]
 policy = "fast"
-[[device]]
-id = "gas"
-station = "st1"
-driver = "external"
-[[device.channel]]
-id = "cl2"
-quantity = "cl2"
-unit = "ppm"
-sigma = 0.05
-range = [0, 20]
-lod = 0.1
-period_s = 1
-stale_after_s = 600
 """
-STATIONS = "".join(
-    f'[[station]]\nid = "st{n}"\nposition = {{ lat = 59.9, lon = 10.7{n} }}\n' for n in range(1, 4)
+CHANNEL = {"sigma": 0.05, "range": [0, 20], "lod": 0.1, "period_s": 1, "stale_after_s": 600}
+STATIONS = chlorine(**CHANNEL) + "".join(
+    f'[[station]]\nid = "st{n}"\nposition = {{ lat = 59.9, lon = 10.7{n} }}\n' for n in (2, 3)
 )
 
 
-class Square:
+class Square(DaemonHere):
     """A running daemon with two anemometers that stay, and one that comes and goes."""
+
+    PATIENCE_S = 60.0
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,10 +54,7 @@ class Square:
         (folder / "fast.toml").write_text(fast)
         self.site_file = folder / "site.toml"
         self.site_file.write_text(self.text())
-        self.clock = SystemClock()
-        self.daemon = Daemon(load_site(self.site_file), self.clock)
-        self.heard: list[dict] = []
-        self.daemon.outlets.listeners.append(self.heard.append)
+        super().__init__(load_site(self.site_file))
 
     def text(self, guest: str = "", trial_s: float = 0.2) -> str:
         """Return a site file with the two that stay, and a guest."""
@@ -79,10 +63,6 @@ class Square:
 
     def guest(self, pole: WindPole | None = None, **more: object) -> str:
         return (pole or self.poles[2]).device("guest", "st3", **more)
-
-    @property
-    def pipeline(self):
-        return self.daemon.setup.pipeline
 
     def stored(self, station: str) -> list[int]:
         """Return the wind speeds of a station as they were stored, in hundredths of m/s."""
@@ -99,7 +79,7 @@ class Square:
         slot = self.pipeline.intake.slot_of((station, "wind_speed"))
         return None if slot is None else self.pipeline.intake.freshness[slot].last_received_us
 
-    def told(self, reason: str) -> list[dict]:
+    def own_trouble(self, reason: str) -> list[dict]:
         """Return what was said of one kind of trouble of the gateway itself."""
         found = [a["properties"] for a in self.heard]
         return [p for p in found if p["agent"] is None and reason in p["level"]]
@@ -107,40 +87,17 @@ class Square:
     async def ask(self, verb: Verb, text: str | None = None) -> ConfigAnswer:
         request = ConfigRequest(verb=verb, actor="anna", text=text)
         line = msgspec.json.encode(request)
-        answer = await ask(self.folder / "kept", line, DEADLINE_S)
+        answer = await ask(self.folder / "kept", line, self.PATIENCE_S)
         return msgspec.json.decode(answer, type=ConfigAnswer)
 
     async def apply(self, text: str) -> ConfigAnswer:
         return await self.ask(Verb.APPLY, text)
 
-    async def until(self, holds, what: str):
-        """Return what `holds()` gives once it gives something."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DEADLINE_S):
-                while not (found := holds()):  # noqa: ASYNC110 - the daemon tells nobody
-                    await asyncio.sleep(0.02)
-                return found
-        raise AssertionError(f"{what} did not come")
-
     async def confirmed(self) -> None:
         """Wait until what is in force has passed its trial."""
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(self.PATIENCE_S):
             while (await self.ask(Verb.HISTORY)).on_trial:  # noqa: ASYNC110 - asked at its door
                 await asyncio.sleep(0.05)
-
-    async def gas(self, ppm: float, samples: int) -> None:
-        for _ in range(samples):
-            now = self.clock.now()
-            reading = Reading(
-                station="st1",
-                channel="cl2",
-                time_us=now.wall_us,
-                received_us=now.steady_us,
-                value=ppm,
-                unit=Unit.PPM,
-            )
-            self.daemon.inbox.put([reading])
-            await asyncio.sleep(0.1)
 
     async def journalled(self) -> list[JournalEntry]:
         reader = JournalReader(self.folder / "kept" / "journal.db")
@@ -160,11 +117,11 @@ class Square:
 
     async def latched_chlorine(self) -> str:
         """Let chlorine come and go, somebody acknowledge it; return the alarm's id."""
-        await self.gas(25.0, 6)
+        await self.chlorine(*[25.0] * 6, every_s=0.1)
         await self.until(lambda: self.alarm("cl2"), "the chlorine alarm")
         await self.order("cl2", "ack")
         while self.alarm("cl2").state is not AlarmState.LATCHED:
-            await self.gas(0.02, 5)
+            await self.chlorine(*[0.02] * 5, every_s=0.1)
         return self.alarm("cl2").id
 
 
@@ -173,12 +130,12 @@ async def square(folder: Path):
     made = Square(folder)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(pole.speak()) for pole in (*made.poles, made.silent)]
-        daemon = tasks.create_task(made.daemon.run())
         try:
-            await made.until(lambda: made.taken("st1") and made.taken("st2"), "the wind")
-            yield made
+            async with made:
+                await made.until(lambda: made.taken("st1") and made.taken("st2"), "the wind")
+                yield made
         finally:
-            for task in (*running, daemon):
+            for task in running:
                 task.cancel()
     for pole in (*made.poles, made.silent):
         pole.close()
@@ -286,7 +243,9 @@ async def test_a_device_that_falls_silent_on_trial_is_taken_back_and_told(tmp_pa
         answer = await made.apply(made.text(made.guest(made.silent)))
         assert (answer.accepted, answer.on_trial) == (True, True)
         assert answer.config_hash != in_force
-        (told,) = await made.until(lambda: made.told("configuration not in force"), "the alarm")
+        (told,) = await made.until(
+            lambda: made.own_trouble("configuration not in force"), "the alarm"
+        )
         began_us = made.clock.now().steady_us
         await made.until(lambda: made.taken("st3") > began_us, "the guest on its old wire")
         history = (await made.ask(Verb.HISTORY)).versions
@@ -314,7 +273,7 @@ async def test_a_person_goes_back_step_by_step_and_the_site_file_follows(tmp_pat
         assert [answer.accepted for answer in back] == [True, True, False]
         assert [answer.config_hash for answer in back] == [hashes[1], hashes[0], hashes[0]]
         assert made.site_file.read_text() == texts[0]
-        assert made.told("configuration not in force") == []
+        assert made.own_trouble("configuration not in force") == []
 
 
 @pytest.mark.asyncio
@@ -327,11 +286,13 @@ async def test_an_edited_site_file_is_applied_on_a_signal_and_refused_with_an_al
         await made.confirmed()
         made.site_file.write_text(made.text(made.guest(baud_rate='"fast"')))
         made.daemon.reload.site_file_changed()
-        (told,) = await made.until(lambda: made.told("configuration not in force"), "the alarm")
+        (told,) = await made.until(
+            lambda: made.own_trouble("configuration not in force"), "the alarm"
+        )
         began_us = made.clock.now().steady_us
         await made.until(lambda: made.taken("st3") > began_us, "the guest, untouched")
         made.site_file.write_text(made.text())
         made.daemon.reload.site_file_changed()
-        await made.until(lambda: len(made.told("configuration not in force")) > 1, "its end")
+        await made.until(lambda: len(made.own_trouble("configuration not in force")) > 1, "its end")
     assert "device[3]" in told["text"]
-    assert made.told("configuration not in force")[-1]["state"] == "rtn_unack"
+    assert made.own_trouble("configuration not in force")[-1]["state"] == "rtn_unack"
