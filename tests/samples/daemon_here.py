@@ -17,12 +17,12 @@ LOOK_AGAIN_S = 0.02
 
 
 class DaemonHere:
-    """`async with` it: the daemon of a site runs on the machine's own clock."""
+    """`async with` it: the daemon of a site runs, on the machine's own clock unless said."""
 
     PATIENCE_S = 40.0
 
-    def __init__(self, site: SiteConfig) -> None:
-        self.clock = SystemClock()
+    def __init__(self, site: SiteConfig, clock: SystemClock | None = None) -> None:
+        self.clock = clock or SystemClock()
         self.daemon = Daemon(site, self.clock)
         self.heard: list[dict[str, Any]] = []
         self.estimates: list[Estimate] = []
