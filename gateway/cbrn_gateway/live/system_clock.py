@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from cbrn_core.clock import Now
 
@@ -18,14 +19,22 @@ class SystemClock:
     steady clock stands in for it.
     """
 
-    def __init__(self, floor_us: int = 0) -> None:
-        wall_us = time.time_ns() // _NS_PER_US
-        self._offset_us = max(wall_us, floor_us) - time.monotonic_ns() // _NS_PER_US
+    def __init__(
+        self,
+        floor_us: int = 0,
+        *,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._monotonic_ns = monotonic_ns
+        self._wall_ns = wall_ns
+        wall_us = wall_ns() // _NS_PER_US
+        self._offset_us = max(wall_us, floor_us) - monotonic_ns() // _NS_PER_US
 
     def now(self) -> Now:
         """Return both clocks."""
-        steady_us = self._offset_us + time.monotonic_ns() // _NS_PER_US
-        wall_us = time.time_ns() // _NS_PER_US
+        steady_us = self._offset_us + self._monotonic_ns() // _NS_PER_US
+        wall_us = self._wall_ns() // _NS_PER_US
         return Now(steady_us, steady_us if wall_us < steady_us - _DAY_US else wall_us)
 
     async def sleep(self, seconds: float) -> None:
