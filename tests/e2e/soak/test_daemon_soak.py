@@ -149,6 +149,12 @@ def evidence(tmp_path_factory) -> Evidence:
         )
 
 
+@pytest.fixture(autouse=True)
+def _story(evidence: Evidence) -> None:
+    """Show with a failure what happened."""
+    print(f"CBRN_SOAK_SEED={SEED}", *evidence.troubles.story, sep="\n")
+
+
 def test_it_ends_in_order(evidence):
     assert evidence.exit_code == 0
     assert "Traceback" not in evidence.daemon_log

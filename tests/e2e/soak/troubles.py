@@ -7,7 +7,7 @@ clock that lasts, and mends it.
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ REST_S = 600.0
 """After an exposure its alarm shall be over before the next one at that station."""
 
 HOUR_S = 3600.0
+LOOK_AGAIN_S = 30.0
 
 
 class Happening(NamedTuple):
@@ -132,6 +133,7 @@ class Troubles:
         yield from self._wire_fault("freeze", "clear")
 
     def broker_dies(self) -> Acts:
+        yield from self._waits_for("broker")
         self._site.keep_sessions()
         self._site.broker.kill()
         self.outages += 1
@@ -139,38 +141,47 @@ class Troubles:
         yield self._random.uniform(60, 300)
         self._site.broker.start()
         self.tell("the broker is there again")
+        self._busy.discard("broker")
 
     def database_dies(self) -> Acts:
+        yield from self._waits_for("database")
         self._site.influx.database.kill()
         self.tell("the database is killed")
         yield self._random.uniform(60, 300)
         self._site.influx.database.start()
         self.tell("the database is there again")
+        self._busy.discard("database")
 
     def wires_cut(self) -> Acts:
         wire = self._random.choice((self._site.to_broker, self._site.to_influx))
         name = "broker" if wire is self._site.to_broker else "database"
+        yield from self._waits_for(f"wire to the {name}")
         wire.cut()
         self.outages += 1
         self.tell(f"the wire to the {name} is cut")
         yield self._random.uniform(300, 700)
         wire.mend()
         self.tell(f"the wire to the {name} is whole")
+        self._busy.discard(f"wire to the {name}")
 
     def disk_full(self) -> Acts:
+        yield from self._waits_for("disk")
         self._site.disk.fill()
         self.tell("the disk is full")
         yield self._random.uniform(60, 200)
         self._site.disk.mend()
         self.tell("the disk has room")
+        self._busy.discard("disk")
 
     def clock_set(self) -> Acts:
+        yield from self._waits_for("clock")
         ahead_s = self._random.choice((-HOUR_S, HOUR_S))
         self._set_wall(ahead_s)
         self.tell(f"the clock is set by {ahead_s:+.0f} s")
         yield self._random.uniform(100, 400)
         self._set_wall(0.0)
         self.tell("the clock is right")
+        self._busy.discard("clock")
 
     def reloaded(self) -> Acts:
         self._has_guest = not self._has_guest
@@ -207,7 +218,7 @@ class Troubles:
         self.clock_set_s.append(self._site.time.passed_s())
 
     def _exposed(self, family: Family, agent: str, level: float, lasts_s: float) -> Acts:
-        device = self._free(self._of[family])
+        device = yield from self._free(self._of[family])
         station = self._stations[device]
         self._site.square.tell(Exposure(station, agent, level, lasts_s))
         began_s = self._site.time.passed_s()
@@ -219,11 +230,12 @@ class Troubles:
     def _device_fault(
         self, kind: str, amount: float = 0.0, devices: list[str] | None = None
     ) -> Acts:
-        device = self._free(devices or list(self._stations))
+        device = yield from self._free(devices or list(self._stations))
         yield from self._fault([device], kind, "clear", amount)
 
     def _wire_fault(self, kind: str, mended: str) -> Acts:
-        free = [on for on in self._wires.values() if not self._busy.intersection(on)]
+        while not (free := [w for w in self._wires.values() if not self._busy.intersection(w)]):
+            yield LOOK_AGAIN_S
         on_wire = self._random.choice(free)
         self._busy.update(on_wire)
         yield from self._fault(on_wire, kind, mended)
@@ -242,7 +254,16 @@ class Troubles:
         yield 60.0
         self._busy.difference_update(devices)
 
-    def _free(self, devices: list[str]) -> str:
-        device = self._random.choice([d for d in devices if d not in self._busy])
+    def _free(self, devices: list[str]) -> Generator[float, None, str]:
+        """Return a device that nothing happens to, once there is one."""
+        while not (free := [d for d in devices if d not in self._busy]):
+            yield LOOK_AGAIN_S
+        device = self._random.choice(free)
         self._busy.add(device)
         return device
+
+    def _waits_for(self, what: str) -> Acts:
+        """Wait until what it is about to break is whole."""
+        while what in self._busy:
+            yield LOOK_AGAIN_S
+        self._busy.add(what)
