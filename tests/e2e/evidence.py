@@ -134,6 +134,12 @@ def newest_versions(told: Iterable[dict]) -> dict[str, int]:
     return newest
 
 
+def first_hearings(heard: list[dict]) -> list[dict]:
+    """Return each version where it was first heard."""
+    seen: set[tuple[str, int]] = set()
+    return [a for a in heard if not (version_of(a) in seen or seen.add(version_of(a)))]
+
+
 def has_heard_whole_journal(soc: Subscriber, data_dir: Path) -> bool:
     """Return whether the log topic has told everything that is journalled by now."""
     return versions_of(journalled(data_dir)) <= versions_of(alerts(soc, "/log/"))

@@ -182,7 +182,8 @@ class Daemon:
                 self._journal,
                 reader,
                 config.model.config_hash,
-                lost_before_us=self._clock.now().steady_us if lost else None,
+                now_us=self._clock.now().steady_us,
+                journal_lost=lost,
             )
             self.resumed = await restart.resume(
                 self.outlets.spool_again, self.outlets.spool_alert_again
