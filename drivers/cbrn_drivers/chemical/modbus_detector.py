@@ -26,7 +26,7 @@ from cbrn_core.errors import (
 )
 from cbrn_core.reading import Reading
 from cbrn_core.times import US_PER_S, seconds_to_us
-from cbrn_drivers.catalogue import load_profile
+from cbrn_drivers.catalogue import profile_of
 from cbrn_drivers.codec.modbus import GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT, ReadRequest
 from cbrn_drivers.modbus_decode import decode_readings, fields
 from cbrn_drivers.modbus_device import Detector
@@ -49,6 +49,7 @@ __all__ = [
     "Options",
     "bus_key",
     "channel_ids",
+    "check_profile",
     "decode_readings",
     "fields",
     "open_bus",
@@ -220,9 +221,14 @@ def channel_ids(options: msgspec.Struct, profile: Profile) -> tuple[str, ...]:
     return present_channels(options, register_map(profile), profile)
 
 
+def check_profile(profile: Profile) -> None:
+    """Raise ConfigError, with every path, where the register map cannot be used."""
+    register_map(profile)
+
+
 def _seat(device: Device) -> _Seat:
     options = parse_options(device)
-    profile = load_profile(device.profile or PROFILE)
+    profile = profile_of(device, PROFILE)
     registers = adapted(register_map(profile), options)
     where = f"device {device.id}"
     problems = [
