@@ -12,11 +12,12 @@ READ_HOLDING = 3
 ILLEGAL_ADDRESS = 2
 _REQUEST = struct.Struct(">HHHBBHH")
 
-Registers = Callable[[], Sequence[int]]
+Registers = Callable[[int, int], Sequence[int]]
+"""(first address, how many) -> the words that are there."""
 
 
 class RegisterConnection(asyncio.Protocol):
-    """One client: answers with the words that `registers()` gives from address 0 on."""
+    """One client: answers with the words that `registers` gives."""
 
     def __init__(self, registers: Registers) -> None:
         self._registers = registers
@@ -35,7 +36,7 @@ class RegisterConnection(asyncio.Protocol):
 
     def _answer(self, request: bytes) -> bytes:
         transaction, _, _, unit, function, address, count = _REQUEST.unpack(request)
-        words = self._registers()[address : address + count]
+        words = self._registers(address, count)
         if function != READ_HOLDING or len(words) < count or not count:
             return struct.pack(">HHHBBB", transaction, 0, 3, unit, function | 0x80, ILLEGAL_ADDRESS)
         head = struct.pack(">HHHBBB", transaction, 0, 3 + 2 * count, unit, READ_HOLDING, 2 * count)

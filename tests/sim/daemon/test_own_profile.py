@@ -36,7 +36,7 @@ WORDS = (0, 1013, 25, 40, 0)
 @pytest.mark.asyncio
 @pytest.mark.timeout(120)
 async def test_a_changed_own_profile_is_taken_up_on_a_signal_and_a_wrong_one_is_not(tmp_path):
-    server = await serve(lambda: WORDS)
+    server = await serve(lambda address, count: WORDS[address : address + count])
     path = write_profile(tmp_path)
     site_file = tmp_path / "site.toml"
     site_file.write_text(SITE.format(name=NAME, port=port_of(server)))
