@@ -40,7 +40,8 @@ class DriverModule(Protocol):
     A family whose options choose the channels (the gas of a cell) also has
     `channel_ids(options, profile)`; one whose instruments write a log of their own has
     `open_log(profile, lines, station)`; one that reads a table of its own in the profile
-    has `check_profile(profile)`: use the functions of these names below.
+    has `check_profile(profile)`; one whose wire must be left in peace between two attempts
+    to open it has `REOPEN_WAIT_S`: use the functions of these names below.
     In `fields` and `decode_readings`, `options` carries what the wire does not
     (`decode -o KEY=VALUE`), and always `profile`, the profile's name.
     """
@@ -182,6 +183,11 @@ def channel_ids(driver: DriverModule, options: msgspec.Struct, profile: Profile)
     if chosen is None:
         return tuple(c.id for c in profile.channels)
     return cast("Callable[[msgspec.Struct, Profile], tuple[str, ...]]", chosen)(options, profile)
+
+
+def reopen_wait_s(driver: DriverModule, usual_s: float) -> float:
+    """Return how long at most to wait before a wire of this family is opened anew."""
+    return float(getattr(driver, "REOPEN_WAIT_S", usual_s))
 
 
 def open_log(profile: Profile, lines: Iterable[bytes], station: str) -> InstrumentLog:

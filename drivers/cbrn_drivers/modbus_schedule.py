@@ -8,6 +8,9 @@ from cbrn_core.times import US_PER_S
 SILENT_AFTER_MISSES = 3
 FIRST_BACK_OFF_US = 2 * US_PER_S
 MOST_BACK_OFF_US = 30 * US_PER_S
+BEAT_US = 50_000
+"""Rhythms begin on a multiple of this, so that hundreds of wires share a wake-up of the loop."""
+
 PROBE_SHARE = 0.05
 """Of the bus's time, at the most, goes to devices that do not answer."""
 
@@ -40,7 +43,9 @@ class PollSchedule:
     def __init__(self, periods_us: Mapping[str, int], start_us: int) -> None:
         self.skipped = 0
         self.misses_in_a_row = 0
-        self._seats = {name: _Seat(period_us, start_us) for name, period_us in periods_us.items()}
+        self._seats = {
+            name: _Seat(period_us, on_beat(start_us)) for name, period_us in periods_us.items()
+        }
         self._hurried: list[str] = []
         self._probe_from_us = start_us
 
@@ -84,7 +89,7 @@ class PollSchedule:
         """Note an answer: a device that was silent has its regular place again."""
         seat = self._seats[device_id]
         if seat.silent:
-            seat.due_us = now_us + seat.period_us
+            seat.due_us = on_beat(now_us + seat.period_us)
         seat.misses = 0
         seat.back_off_us = FIRST_BACK_OFF_US
         self.misses_in_a_row = 0
@@ -124,7 +129,12 @@ class PollSchedule:
             seat.misses = 0
             seat.hurried = False
             seat.back_off_us = FIRST_BACK_OFF_US
-            seat.due_us = now_us
+            seat.due_us = on_beat(now_us)
 
     def _due_us(self, seat: _Seat) -> int:
         return max(seat.due_us, self._probe_from_us) if seat.silent else seat.due_us
+
+
+def on_beat(time_us: int) -> int:
+    """Return the first beat that is not before a moment on the steady clock."""
+    return -(-time_us // BEAT_US) * BEAT_US

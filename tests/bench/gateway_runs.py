@@ -24,6 +24,9 @@ ALERTS = "cbrn/v1/bench/square/alert/+"
 _RPC = "v1/devices/me/rpc/"
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
+STALE_AFTER_S = 4.0
+"""Four periods: with the default of 5 s a device that hangs just after a read is told at 5.1 s."""
+
 _CHANNELS = (
     ("r0", "pressure", "hPa", 1.0),
     ("r1", "cl2", "ppm", 0.01),
@@ -232,6 +235,7 @@ def five_registers() -> str:
     for register, (name, quantity, unit, scale) in enumerate(_CHANNELS):
         parts.append(
             f'[[channel]]\nid = "{name}"\nquantity = "{quantity}"\nunit = "{unit}"\n'
+            f"stale_after_s = {STALE_AFTER_S}\n"
             f"[modbus.fields.{name}]\nregister = {register}\nscale = {scale}\n"
             f'[[modbus.measurement]]\nfield = "{name}"\nchannels = ["{name}"]\nunit = "{unit}"\n'
         )

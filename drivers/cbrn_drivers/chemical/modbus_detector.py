@@ -92,7 +92,7 @@ class Driver:
         }
         periods_us = {seat.device.id: seconds_to_us(seat.period_s) for seat in seats}
         self._schedule = PollSchedule(periods_us, clock.now().steady_us)
-        self._wake = asyncio.Event()
+        self._nap: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Open the wire; each detector proves its identity before its first sample."""
@@ -134,8 +134,8 @@ class Driver:
         False where it has had that already, does not answer, or is not on this wire.
         """
         accepted = self._schedule.hurry(device_id)
-        if accepted:
-            self._wake.set()
+        if accepted and self._nap is not None:
+            self._nap.cancel()
         return accepted
 
     def counters(self) -> Mapping[str, int]:
@@ -176,14 +176,12 @@ class Driver:
 
     async def _rest(self, seconds: float) -> None:
         """Sleep until the next turn, or until somebody is in a hurry."""
-        self._wake.clear()
-        nap = asyncio.ensure_future(self._clock.sleep(seconds))
-        wake = asyncio.ensure_future(self._wake.wait())
+        nap = self._nap = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
-            await asyncio.wait({nap, wake}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({nap})
         finally:
+            self._nap = None
             nap.cancel()
-            wake.cancel()
 
     def _count(self, name: str) -> None:
         self._counts[name] += 1

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -217,12 +217,13 @@ class MqttLink:
             Disconnected: the connection went away first.
             DeliveryError: no answer in time: nobody knows whether it arrived.
         """
-        either: set[asyncio.Future[Any]] = {outcome, self._lost}
-        await asyncio.wait(
-            either,
-            timeout=self._settings.puback_timeout_s,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        if not outcome.done():
+            either: set[asyncio.Future[Any]] = {outcome, self._lost}
+            await asyncio.wait(
+                either,
+                timeout=self._settings.puback_timeout_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
         if outcome.done():
             code = outcome.result()
             if code >= FIRST_FAILURE:
@@ -337,17 +338,53 @@ class MqttLink:
     def _publish_properties(self, message: Outgoing, packet: int) -> Properties | None:
         if not self._settings.is_v5:
             return None
+        if message.correlation is None and packet == PacketTypes.PUBLISH:
+            return _usual_properties(message.content_type, message.expiry_s, message.user)
         properties = Properties(packet)  # type: ignore[no-untyped-call]
-        if message.content_type is not None:
-            properties.ContentType = message.content_type
-            properties.PayloadFormatIndicator = 1
-        if message.expiry_s is not None:
-            properties.MessageExpiryInterval = message.expiry_s
+        _describe(properties, message.content_type, message.expiry_s, message.user)
         if message.correlation is not None:
             properties.CorrelationData = message.correlation
-        if message.user:
-            properties.UserProperty = list(message.user)
         return properties
+
+
+class _PackedProperties(Properties):
+    """Properties that are packed once: paho packs them anew for every message."""
+
+    def seal(self) -> None:
+        """Let `pack` give from now on what it gives now."""
+        octets = super().pack()  # type: ignore[no-untyped-call]
+        object.__setattr__(self, "_octets", octets)
+
+    def pack(self) -> bytes:
+        """Return the octets on the wire."""
+        octets: bytes = self.__dict__["_octets"]
+        return octets
+
+
+@lru_cache(maxsize=64)
+def _usual_properties(
+    content_type: str | None, expiry_s: int | None, user: tuple[tuple[str, str], ...]
+) -> Properties:
+    """Return the properties of a message that answers none; there are few different ones."""
+    properties = _PackedProperties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    _describe(properties, content_type, expiry_s, user)
+    properties.seal()
+    return properties
+
+
+def _describe(
+    properties: Properties,
+    content_type: str | None,
+    expiry_s: int | None,
+    user: tuple[tuple[str, str], ...],
+) -> None:
+    if content_type is not None:
+        properties.ContentType = content_type
+        properties.PayloadFormatIndicator = 1
+    if expiry_s is not None:
+        properties.MessageExpiryInterval = expiry_s
+    if user:
+        properties.UserProperty = list(user)
 
 
 def _code(reason: ReasonCode | int) -> int:

@@ -45,7 +45,7 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
     will_delay_s: int = 5
     session_expiry_s: int = 60
     refused_retry_s: float = 30.0
-    live_interval_s: float = 0.25
+    live_interval_s: float = 0.05
     live_expiry_s: int = 30
     status_period_s: float = 60.0
 

@@ -1,7 +1,8 @@
 from collections import Counter
+from itertools import pairwise
 
 from cbrn_core.times import US_PER_S
-from cbrn_drivers.modbus_schedule import PROBE_SHARE, PollSchedule
+from cbrn_drivers.modbus_schedule import BEAT_US, PROBE_SHARE, PollSchedule
 
 PERIOD_US = 1 * US_PER_S
 POLL_US = 40_000
@@ -129,3 +130,24 @@ def test_after_the_wire_was_opened_again_everybody_has_a_fresh_chance():
     schedule.forgive(5_000_000)
     assert schedule.silent == 0
     assert schedule.next() == ("a", 5_000_000)
+
+
+def test_wires_that_were_opened_at_any_moment_are_polled_on_common_beats():
+    for opened_us in (1, 17_345, 50_000, 999_999):
+        schedule = PollSchedule({"d": PERIOD_US}, opened_us)
+        for _ in range(3):
+            turn = schedule.next()
+            assert turn.at_us % BEAT_US == 0
+            schedule.started("d", turn.at_us + 700)
+            schedule.answered("d", turn.at_us + 900)
+        assert turn.at_us - opened_us < 2 * PERIOD_US + BEAT_US
+
+
+def test_a_rhythm_that_no_beat_divides_is_kept_all_the_same():
+    schedule = PollSchedule({"d": 330_000}, 5_000)
+    times = []
+    for _ in range(20):
+        times.append(schedule.next().at_us)
+        schedule.started("d", times[-1])
+        schedule.answered("d", times[-1] + 900)
+    assert {later - earlier for earlier, later in pairwise(times)} == {330_000}
