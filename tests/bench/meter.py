@@ -69,9 +69,11 @@ class _Readings(msgspec.Struct):
 
 
 def our_records(heard: Heard) -> Iterator[Record]:
-    """Yield the polls in a `cbrn-readings/1`; rows of one poll have one time."""
+    """Yield the polls in a `cbrn-readings/1` of a Modbus device; rows of one have one time."""
     at_s, topic, payload = heard
     station = topic.rpartition("/")[2]
+    if not station.startswith("st"):
+        return
     polls: dict[str, dict[str, float | None]] = {}
     for row in msgspec.json.decode(payload, type=_Readings).rows:
         polls.setdefault(row.time, {})[row.channel] = row.value
