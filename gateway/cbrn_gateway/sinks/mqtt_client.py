@@ -1,4 +1,4 @@
-"""One MQTT connection: the only file that touches aiomqtt and paho.
+"""One MQTT connection: the only file that touches aiomqtt and the client of paho.
 
 aiomqtt throws the PUBACK reason code away, so a publish that the broker's access list
 denied looks delivered; it neither reconnects nor cleans up a connection that failed half
@@ -9,8 +9,8 @@ fresh client per connection.
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
-from functools import lru_cache, partial
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from cbrn_core.errors import ConnectFailed, DeliveryError, Disconnected, Refused
+from cbrn_gateway.sinks.mqtt_packets import describe, packed_properties, publish_octets
 from cbrn_gateway.sinks.mqtt_settings import MqttSettings
 from cbrn_gateway.sinks.tls import explain, peer_dates
 
@@ -207,6 +208,23 @@ class MqttLink:
         self._outcomes[sent.mid] = outcome
         return outcome
 
+    def post_together(self, messages: Sequence[Outgoing]) -> asyncio.Future[int]:
+        """Hand messages of QoS 0 over as one piece; the outcome is that of the last of them.
+
+        Raises:
+            Disconnected: the connection is gone.
+        """
+        if self._lost.done() or self._paho.socket() is None:
+            raise Disconnected(f"{len(messages)} live messages: no connection")
+        outcome = asyncio.get_running_loop().create_future()
+        mid = self._paho._mid_generate()  # noqa: SLF001
+        self._outcomes[mid] = outcome
+        octets = b"".join(map(self._octets, messages))
+        self._paho._packet_queue(  # noqa: SLF001
+            paho.PUBLISH, octets, mid, 0, paho.MQTTMessageInfo(mid)
+        )
+        return outcome
+
     async def settle(self, outcome: asyncio.Future[int], topic: str) -> int:
         """Return the reason code below 128 (0 delivered, 16 nobody subscribes).
 
@@ -329,6 +347,14 @@ class MqttLink:
         properties.MaximumPacketSize = _LARGEST_PACKET_BYTES
         return properties
 
+    def _octets(self, message: Outgoing) -> bytes:
+        described = None
+        if self._settings.is_v5:
+            described = packed_properties(message.content_type, message.expiry_s, message.user)
+        return publish_octets(
+            message.topic, message.payload, retain=message.retain, properties=described
+        )
+
     def _will_properties(self, will: Outgoing) -> Properties | None:
         properties = self._publish_properties(will, PacketTypes.WILLMESSAGE)
         if properties is not None and will.will_delay_s is not None:
@@ -338,53 +364,11 @@ class MqttLink:
     def _publish_properties(self, message: Outgoing, packet: int) -> Properties | None:
         if not self._settings.is_v5:
             return None
-        if message.correlation is None and packet == PacketTypes.PUBLISH:
-            return _usual_properties(message.content_type, message.expiry_s, message.user)
         properties = Properties(packet)  # type: ignore[no-untyped-call]
-        _describe(properties, message.content_type, message.expiry_s, message.user)
+        describe(properties, message.content_type, message.expiry_s, message.user)
         if message.correlation is not None:
             properties.CorrelationData = message.correlation
         return properties
-
-
-class _PackedProperties(Properties):
-    """Properties that are packed once: paho packs them anew for every message."""
-
-    def seal(self) -> None:
-        """Let `pack` give from now on what it gives now."""
-        octets = super().pack()  # type: ignore[no-untyped-call]
-        object.__setattr__(self, "_octets", octets)
-
-    def pack(self) -> bytes:
-        """Return the octets on the wire."""
-        octets: bytes = self.__dict__["_octets"]
-        return octets
-
-
-@lru_cache(maxsize=64)
-def _usual_properties(
-    content_type: str | None, expiry_s: int | None, user: tuple[tuple[str, str], ...]
-) -> Properties:
-    """Return the properties of a message that answers none; there are few different ones."""
-    properties = _PackedProperties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    _describe(properties, content_type, expiry_s, user)
-    properties.seal()
-    return properties
-
-
-def _describe(
-    properties: Properties,
-    content_type: str | None,
-    expiry_s: int | None,
-    user: tuple[tuple[str, str], ...],
-) -> None:
-    if content_type is not None:
-        properties.ContentType = content_type
-        properties.PayloadFormatIndicator = 1
-    if expiry_s is not None:
-        properties.MessageExpiryInterval = expiry_s
-    if user:
-        properties.UserProperty = list(user)
 
 
 def _code(reason: ReasonCode | int) -> int:
