@@ -4,8 +4,9 @@ The gateway runs as users run it, with a real mosquitto; devices, modules on pse
 and a simulated BlueZ on a private D-Bus are processes of their own. A period is missed where
 two samples of a channel in the series store lie more than 1.5 s apart. Then the same without
 the wearables, with a series store that keeps 17 s, so that retention cuts it down all the time.
-Latency is from a device's answer to the subscriber: 30 ms of gathering and 50 ms of
-collecting are the batch. `--seconds 600` is the run of the acceptance.
+Latency is from a device's answer to the subscriber: the 30 ms of gathering are the batch.
+The CPU is that of the whole process, event loop, stores and MQTT included. `--seconds 600`
+is the run of the acceptance.
 """
 
 import argparse
@@ -43,7 +44,7 @@ PATIENCE_S = 60.0
 COMMIT_S = 1.0
 GASES = ("cl2", "nh3", "h2s")
 
-BATCH_MS = 80.0
+BATCH_MS = 30.0
 BAR_P99_MS = 50.0 + BATCH_MS
 BAR_CPU_US = 50.0
 BAR_RSS_MB = 150.0

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
+from zlib import crc32
 
 import msgspec
 
@@ -91,7 +92,9 @@ class Driver:
             for seat in seats
         }
         periods_us = {seat.device.id: seconds_to_us(seat.period_s) for seat in seats}
-        self._schedule = PollSchedule(periods_us, clock.now().steady_us)
+        # the same at every start, and another one for the next wire
+        phase = crc32(seats[0].line.place.encode()) / 2**32
+        self._schedule = PollSchedule(periods_us, clock.now().steady_us, phase)
         self._nap: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
