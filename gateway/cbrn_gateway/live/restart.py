@@ -23,7 +23,7 @@ from cbrn_gateway.alarms.render import alarm_from_alert
 from cbrn_gateway.pipeline.pipeline import Pipeline, StepOutput
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.journal_file import JournalEntry
-from cbrn_gateway.store.series import SeriesReader, Snapshot
+from cbrn_gateway.store.series_reader import SeriesReader, Snapshot
 
 _LOG = logging.getLogger(__name__)
 
