@@ -50,6 +50,7 @@ class ClockWatch:
         self._ahead_us = now.wall_us - now.steady_us
         self._stands_in = now.is_stand_in
         self._is_holding = now.is_stand_in
+        self._is_moving = False
 
     @property
     def shift_us(self) -> int:
@@ -59,6 +60,10 @@ class ClockWatch:
     def is_holding(self) -> bool:
         """Return whether samples shall wait for the right time: at most for ten minutes."""
         return self._is_holding
+
+    def may_move(self) -> bool:
+        """Return whether samples of this run stand at a time that is not final yet."""
+        return self._stands_in or self._is_moving
 
     async def run(self) -> None:
         """Look every second until cancelled."""
@@ -80,8 +85,11 @@ class ClockWatch:
             self._is_holding = False
             if now.is_stand_in or self._synchronised() is False:
                 self._notices.failing(Reason.CLOCK_UNSYNCED, _ABOUT, "")
-        was_wrong, self._stands_in = self._stands_in, now.is_stand_in
-        return was_wrong and not now.is_stand_in
+        is_right_again = self._stands_in and not now.is_stand_in
+        # in this order: the store's thread asks `may_move` at any time
+        self._is_moving |= is_right_again
+        self._stands_in = now.is_stand_in
+        return is_right_again
 
     def stamped(self, alarm: Alarm) -> Alarm:
         """Return the alarm with the times of this run as the wall clock tells them."""
@@ -101,7 +109,7 @@ class ClockWatch:
             self.restamped += await self.put_right(self.shift_us)
         except StorageError as error:
             _LOG.error("samples stored before the clock was set keep their time: %s", error)
-        self._is_holding = False
+        self._is_holding = self._is_moving = False
 
     def _wall_us(self, steady_us: int) -> int:
         return steady_us + self.shift_us if steady_us >= self._began_us else steady_us

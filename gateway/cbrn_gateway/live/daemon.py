@@ -38,7 +38,7 @@ from cbrn_gateway.pipeline.pipeline import Journalled, Pipeline
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.payloads import CoverageRow
 from cbrn_gateway.store.memory_mark import MemoryMark
-from cbrn_gateway.store.series import SeriesReader, Snapshot
+from cbrn_gateway.store.series_reader import SeriesReader, Snapshot
 from cbrn_gateway.store.writer import Writer
 
 _LOG = logging.getLogger(__name__)
@@ -117,6 +117,7 @@ class Daemon:
             stores.series, stores.spool, on_error=self._store_refuses, keep=keep_of(config.store)
         )
         self._clock_watch.put_right = self._writer.restamp
+        self._writer.may_move = self._clock_watch.may_move
         self._disk = Disk(folder, config.store, self._clock, self._notices, self._writer.shed)
         self._mark = MemoryMark(folder)
         self._live = LiveQueue(config.model, epoch)

@@ -24,7 +24,7 @@ from cbrn_gateway.live.system_clock import SystemClock
 from cbrn_gateway.pipeline.pipeline import Pipeline, StepOutput
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.journal_file import JournalEntry
-from cbrn_gateway.store.series import SeriesReader, Snapshot
+from cbrn_gateway.store.series_reader import SeriesReader, Snapshot
 
 _LOG = logging.getLogger(__name__)
 

@@ -2,9 +2,10 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from cbrn_core.errors import StorageError, StoreDamaged
@@ -35,7 +36,8 @@ class Layout(NamedTuple):
 
     `application_id` tells our files apart; `synchronous` is FULL (survives a power cut)
     or NORMAL (a power cut may cost the last commits, never the file); `schema` is SQL
-    statements separated by semicolons.
+    statements separated by semicolons, `upgrades` those that lead from an older version to
+    the next one. A reader takes an older file as it is.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Layout(NamedTuple):
     version: int
     synchronous: str
     schema: str
+    upgrades: Mapping[int, str] = MappingProxyType({})
 
 
 class Database:
@@ -88,6 +91,19 @@ class Database:
         """Give the connection for queries; raises StorageError."""
         with storage_errors(self.path):
             yield self.connection
+
+    @contextmanager
+    def moment(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection for queries that all see the same state; raises StorageError."""
+        with storage_errors(self.path):
+            if self.connection.in_transaction:
+                yield self.connection
+                return
+            self.connection.execute("BEGIN")
+            try:
+                yield self.connection
+            finally:
+                self._undo()
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
@@ -136,11 +152,11 @@ def open_reader(path: Path, layout: Layout) -> Database:
     database = Database(path, connection)
     try:
         with database.reading():
-            is_made = _has_layout(database, layout)
+            version = _layout_version(database, layout)
     except BaseException:
         connection.close()
         raise
-    if not is_made:
+    if version is None:
         connection.close()
         raise StorageError(f"{path}: holds no {layout.name} yet")
     return database
@@ -184,7 +200,7 @@ def _refuse_orphaned_wal(path: Path) -> None:
 def _prepare(database: Database, layout: Layout) -> None:
     connection = database.connection
     with storage_errors(database.path):
-        is_made = _has_layout(database, layout)
+        version = _layout_version(database, layout)
         _quick_check(database)
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         if mode != "wal":
@@ -192,31 +208,38 @@ def _prepare(database: Database, layout: Layout) -> None:
         connection.execute(f"PRAGMA synchronous={layout.synchronous}")
         connection.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
         connection.execute("PRAGMA cache_size=-2000")
-        if is_made:
-            return
-    with database.transaction():
-        for statement in layout.schema.split(";"):
+    if version != layout.version:
+        _make(database, layout, version)
+
+
+def _make(database: Database, layout: Layout, version: int | None) -> None:
+    """Bring a new file, or one of an older layout, to the layout; all or nothing."""
+    steps = [layout.schema]
+    if version is not None:
+        steps = [layout.upgrades[older] for older in range(version, layout.version)]
+    with database.transaction() as connection:
+        for statement in ";".join(steps).split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id={layout.application_id}")
         connection.execute(f"PRAGMA user_version={layout.version}")
 
 
-def _has_layout(database: Database, layout: Layout) -> bool:
-    """Return False for a new, empty file; raises StorageError for a foreign one."""
+def _layout_version(database: Database, layout: Layout) -> int | None:
+    """Return None for a new, empty file; raises StorageError for a foreign one."""
     connection = database.connection
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (objects,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
     if not (application_id or version or objects):
-        return False
+        return None
     if application_id != layout.application_id:
         raise StoreDamaged(f"{database.path}: holds something else than a {layout.name}")
-    if version != layout.version:
+    if version != layout.version and version not in layout.upgrades:
         raise StoreDamaged(
             f"{database.path}: layout {version} of the {layout.name}, this program knows "
             f"{layout.version}: use the version that wrote it, or move the file aside"
         )
-    return True
+    return int(version)
 
 
 def _quick_check(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""What series and spool may keep, and taking away what is too old or too much, in small steps."""
+"""What series and spool may keep: old rows rolled up, what is too much taken away, in steps."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from cbrn_core.errors import StorageError
+from cbrn_gateway.store.roller import Roller
 from cbrn_gateway.store.series import Series
 from cbrn_gateway.store.spool import Spool
 
@@ -29,7 +30,9 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retention:
-    """Takes away in steps; used by the writer's thread alone.
+    """Rolls up and takes away in steps; used by the writer's thread alone.
+
+    While there is something to roll up nothing goes for its bytes: it will be fewer.
 
     Attributes:
         refused: steps that the disk refused.
@@ -41,6 +44,7 @@ class Retention:
         spool: Spool,
         keep: Keep,
         *,
+        roller: Roller | None = None,
         wall_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -48,6 +52,7 @@ class Retention:
         self._series = series
         self._spool = spool
         self._keep = keep
+        self._roller = roller or Roller(series, monotonic_s=monotonic_s)
         self._wall_us = wall_us
         self._monotonic_s = monotonic_s
         self._rows = _FIRST_ROWS
@@ -55,10 +60,16 @@ class Retention:
 
     def wait_s(self) -> float:
         """Return how long nothing needs to be done."""
-        return self._due_s - self._monotonic_s()
+        return min(self._due_s - self._monotonic_s(), self._roller.wait_s())
 
     def step(self) -> None:
-        """Take a few rows away; never raises for the disk."""
+        """Roll a few rows up, or take a few away; never raises for the disk."""
+        if self._roller.wait_s() <= 0:
+            self._roller.step()
+        else:
+            self._take_away()
+
+    def _take_away(self) -> None:
         started_s = self._monotonic_s()
         try:
             taken = self._retire_series() + self._retire_spool()
@@ -73,8 +84,9 @@ class Retention:
         self._due_s = ended_s + (STEP_PAUSE_S if taken else LOOK_EVERY_S)
 
     def _retire_series(self) -> int:
-        keep = self._keep
-        return self._series.retire(self._before_us(keep.series_days), keep.series_bytes, self._rows)
+        most_bytes = None if self._roller.is_busy else self._keep.series_bytes
+        before_us = self._before_us(self._keep.series_days)
+        return self._series.retire(before_us, most_bytes, self._rows)
 
     def _retire_spool(self) -> int:
         before_us = self._before_us(self._keep.spool_days)

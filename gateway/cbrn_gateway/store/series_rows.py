@@ -1,6 +1,7 @@
 """Readings and estimates as rows of the series store, and back, without loss. Pure."""
 
 import sqlite3
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -31,11 +32,13 @@ SELECT_SAMPLES = (
     " extra, est_value, est_sigma, nis, trend_per_min, instrument_value, est_quality, est_flags,"
     " est_received_us, est_extra FROM head"
 )
-_QUALITY, _EST_QUALITY = 7, 17
+_RECEIVED, _QUALITY, _EXTRA = 3, 7, 11
+_FIRST_OF_ESTIMATE, _EST_QUALITY, _EST_RECEIVED, _EST_EXTRA = 12, 17, 19, 20
 
 _NO_READING = (None,) * len(_READING_COLUMNS)
 _NO_ESTIMATE = (None,) * len(_ESTIMATE_COLUMNS)
-_EMPTY_EXTRA = "x'80'"
+_NOTHING_EXTRA = b"\x80"
+_EMPTY_EXTRA = f"x'{_NOTHING_EXTRA.hex()}'"
 _IF_KEPT = {
     "est_received_us": "coalesce(est_received_us, received_us)",
     "est_extra": f"coalesce(est_extra, extra, {_EMPTY_EXTRA})",
@@ -70,6 +73,9 @@ class SampleKind(IntEnum):
 
     READING = 0
     ESTIMATE = 1
+
+
+HAS = {SampleKind.READING: "quality IS NOT NULL", SampleKind.ESTIMATE: "est_quality IS NOT NULL"}
 
 
 class KnownChannel(NamedTuple):
@@ -139,6 +145,35 @@ def has_reading(row: Row) -> bool:
 def has_estimate(row: Row) -> bool:
     """Return whether a row holds an estimate."""
     return row[_EST_QUALITY] is not None
+
+
+def overlaid(old: Row, new: Row) -> Row:
+    """Return what is left of two rows of one time: each half of the newer covers its own.
+
+    What `INSERT_SAMPLE` and `INSERT_ESTIMATE` do within the head table, number included.
+    """
+    if not has_reading(new):
+        return (*old[:_FIRST_OF_ESTIMATE], *new[_FIRST_OF_ESTIMATE:]) if has_estimate(new) else old
+    if has_estimate(new) or not has_estimate(old):
+        return new
+    posterior = old[_FIRST_OF_ESTIMATE:_EST_RECEIVED]
+    received_us = old[_RECEIVED] if old[_EST_RECEIVED] is None else old[_EST_RECEIVED]
+    extra = next((e for e in (old[_EST_EXTRA], old[_EXTRA]) if e is not None), _NOTHING_EXTRA)
+    return (*new[:_FIRST_OF_ESTIMATE], *posterior, received_us, extra)
+
+
+def overlay(rows: dict[int, Row], newer: Iterable[Row]) -> None:
+    """Lay newer rows over those of one channel, by time in µs."""
+    for row in newer:
+        old = rows.get(row[2])
+        rows[row[2]] = row if old is None else overlaid(old, row)
+
+
+def reading_unit(channel_unit: Unit, row: Row) -> Unit:
+    """Return the unit of a row's reading; raises ValueError, DecodeError as `row_reading`."""
+    written = row[_EXTRA]
+    extra = _NO_EXTRA if written is None else _decode(written)
+    return extra.unit or channel_unit
 
 
 def row_reading(key: ChannelKey, channel: KnownChannel, row: Row) -> Reading:

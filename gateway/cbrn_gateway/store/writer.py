@@ -19,7 +19,9 @@ from cbrn_gateway.store.backlog import Backlog
 from cbrn_gateway.store.lane import Lane
 from cbrn_gateway.store.restamp import Moved, move_lines, move_samples
 from cbrn_gateway.store.retention import Keep, Retention
-from cbrn_gateway.store.series import Series, Snapshot
+from cbrn_gateway.store.roller import STEP_PAUSE_S, Roller
+from cbrn_gateway.store.series import Series
+from cbrn_gateway.store.series_reader import Snapshot
 from cbrn_gateway.store.spool import INFLUX, Consequence, Spool, SpoolFill, SpoolLine, SpoolReader
 
 T = TypeVar("T")
@@ -52,7 +54,11 @@ class Writer:
     `commit_rows`. At most `max_waiting_rows` wait per file; then the oldest readings
     go first, counted. While a file refuses, its rows wait and are tried again each
     second; `on_error` is told of every failed commit, on the loop. What `keep` does not
-    allow to be kept is taken away between commits, in steps of some milliseconds.
+    allow to be kept is taken away between commits, and old rows are rolled up, in steps of
+    some milliseconds.
+
+    Attributes:
+        may_move: whether `restamp` may come yet: what this run stores is not rolled up then.
     """
 
     def __init__(
@@ -88,7 +94,9 @@ class Writer:
         )
         self._lanes = (self._series_lane, self._spool_lane)
         self._first = (series.last_row(), spool.newest_seq())
-        self._retention = Retention(series, spool, keep)
+        self.may_move: Callable[[], bool] = _never
+        self._roller = Roller(series, through_row=self._last_to_roll)
+        self._retention = Retention(series, spool, keep, roller=self._roller)
         self._spool_reader = SpoolReader(spool.database.path)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
         self._due_s: float | None = None
@@ -163,11 +171,14 @@ class Writer:
         if not shift_us:
             return 0
         row, seq = self._first
-        samples = partial(move_samples, self._series.database, row)
-        lines = partial(move_lines, self._spool.database, seq)
-        rows = await self._move(self._series_lane, samples, shift_us)
-        await self._move(self._spool_lane, lines, shift_us)
-        return rows
+        await self._ask(self._series_lane, self._roller.hold)
+        try:
+            while self._roller.is_busy:
+                self._refuse_when_ended()
+                await asyncio.sleep(STEP_PAUSE_S)
+            return await self._move_all(row, seq, shift_us)
+        finally:
+            self._roller.go_on()
 
     async def peek_lines(
         self, limit_rows: int, limit_bytes: int, consumer: str = INFLUX
@@ -200,6 +211,10 @@ class Writer:
                 "series_unwritable": self._series.unwritable,
                 "series_retired": self._series.retired,
                 "retention_refused": self._retention.refused,
+                "series_rolled": self._roller.rolled,
+                "series_roll_stuck": self._roller.stuck,
+                "rolling_refused": self._roller.refused,
+                "rolling_step_longest_ms": self._roller.longest_ms,
             }
             counters |= {f"spool_evicted_{name}": n for name, n in self._spool.evicted.items() if n}
             for file, lane in (("series", self._series_lane), ("spool", self._spool_lane)):
@@ -314,6 +329,9 @@ class Writer:
         if any(rows.values()):
             self._spool.append_stamped({_BY_NAME[name]: lines for name, lines in rows.items()})
 
+    def _last_to_roll(self) -> int | None:
+        return self._first[0] if self.may_move() else None
+
     def _waiting_rows(self) -> int:
         return len(self._series_lane.backlog) + len(self._spool_lane.backlog)
 
@@ -328,6 +346,13 @@ class Writer:
             self._wake.notify()
         await asyncio.shield(asyncio.wrap_future(future))
 
+    async def _move_all(self, row: int, seq: int, shift_us: int) -> int:
+        samples = partial(move_samples, self._series.database, row)
+        lines = partial(move_lines, self._spool.database, seq)
+        rows = await self._move(self._series_lane, samples, shift_us)
+        await self._move(self._spool_lane, lines, shift_us)
+        return rows
+
     async def _move(
         self, lane: Lane, step: Callable[[int | None, int], Moved], shift_us: int
     ) -> int:
@@ -341,6 +366,11 @@ class Writer:
         if self._closed:
             raise StorageError("the store's writer has ended")
         return await asyncio.wrap_future(self._reading.submit(query))
+
+
+def _never() -> bool:
+    """Be the answer where the clock is right."""
+    return False
 
 
 def _note(done: list[T], job: Callable[[], T]) -> None:

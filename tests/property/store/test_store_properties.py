@@ -5,20 +5,10 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from samples.any_samples import any_readings, texts
 from samples.store_samples import EPOCH, readings_after
 
 from cbrn_core.errors import ChainBroken, StorageError
-from cbrn_core.place import Fix
-from cbrn_core.reading import (
-    Detection,
-    DetectionClass,
-    Flag,
-    InstrumentAlarm,
-    Purpose,
-    Quality,
-    Reading,
-)
-from cbrn_core.units import Unit
 from cbrn_gateway.store.chain import (
     Chain,
     canonical,
@@ -30,7 +20,6 @@ from cbrn_gateway.store.chain import (
 from cbrn_gateway.store.series import Series
 from cbrn_gateway.store.spool import Consequence, Spool
 
-texts = st.text(st.characters(codec="utf-8"), max_size=12)
 floats = st.floats(allow_nan=False, allow_infinity=False)
 scalars = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | floats | texts
 documents = st.dictionaries(
@@ -94,49 +83,7 @@ def test_any_shape_of_entry_is_judged_with_a_typed_error(entry):
     assert report.problem
 
 
-i64 = st.integers(-(2**63), 2**63 - 1)
-any_float = st.floats(allow_nan=False)
-readings = st.builds(
-    Reading,
-    station=st.sampled_from(["st1", "st2"]),
-    channel=st.sampled_from(["cl2", "γ"]),
-    time_us=i64,
-    received_us=i64,
-    value=st.none() | any_float,
-    unit=st.sampled_from(Unit),
-    quality=st.sampled_from(Quality),
-    flags=st.lists(st.sampled_from(Flag), max_size=4).map(tuple),
-    device=st.none() | texts,
-    sigma=st.none() | any_float,
-    raw=st.none() | any_float | texts,
-    fix=st.none()
-    | st.builds(
-        Fix,
-        any_float,
-        any_float,
-        st.none() | any_float,
-        st.none() | any_float,
-        st.none() | any_float,
-        st.none() | st.booleans(),
-    ),
-    livetime_s=st.none() | any_float,
-    resulted_us=st.none() | i64,
-    seq=st.none() | i64,
-    purpose=st.none() | st.sampled_from(Purpose),
-    detection=st.none()
-    | st.builds(
-        Detection,
-        class_=st.none() | st.sampled_from(DetectionClass),
-        agent=st.none() | texts,
-        bars=st.integers(0, 8),
-        instrument_alarm=st.sampled_from(InstrumentAlarm),
-        code=st.none() | i64,
-        text=st.none() | texts,
-    ),
-)
-
-
-@given(st.lists(st.lists(readings, max_size=6), max_size=4))
+@given(st.lists(st.lists(any_readings, max_size=6), max_size=4))
 def test_any_readings_come_back_as_they_were_the_last_of_each_time(batches):
     with tempfile.TemporaryDirectory() as folder:
         series = Series(Path(folder) / "series.db")

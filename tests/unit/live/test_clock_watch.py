@@ -113,14 +113,18 @@ async def test_samples_are_moved_once_when_the_clock_is_believed(refused):
 
     async def put_right(shift_us: int) -> int:
         shifts.append(shift_us)
+        assert watch.may_move()
         if refused:
             raise StorageError("the disk is full")
         return 7
 
     watch.put_right = put_right
+    assert watch.may_move()
     watching = asyncio.create_task(watch.run())
     for second in range(10):
         clock.is_stand_in = second < 3
+        # nothing may be taken for final between being believed and being moved
+        assert shifts or watch.may_move()
         await asyncio.sleep(0)
         clock.advance(1.0)
         await asyncio.sleep(0)
@@ -128,6 +132,7 @@ async def test_samples_are_moved_once_when_the_clock_is_believed(refused):
     assert shifts == [3600 * US_PER_S]
     assert watch.restamped == (0 if refused else 7)
     assert not watch.is_holding()
+    assert not watch.may_move()
 
 
 def gate():

@@ -11,8 +11,9 @@ from samples.examples import examples
 from samples.store_samples import EPOCH, START_US, estimate, reading
 
 from cbrn_core.reading import Reading
+from cbrn_gateway.store import roller
 from cbrn_gateway.store.restamp import STEP_ROWS, move_samples
-from cbrn_gateway.store.series import Series, SeriesReader
+from cbrn_gateway.store.series import Series, SeriesReader, Snapshot
 from cbrn_gateway.store.spool import Consequence, Spool, SpoolReader
 from cbrn_gateway.store.writer import Batch, Writer
 
@@ -115,6 +116,66 @@ async def test_many_are_moved_in_steps_and_alarms_keep_their_place(tmp_path):
     await stores.writer.close()
     assert stores.times() == [START_US + HOUR_US + s * 1_000_000 for s in range(seconds)]
     assert alarm in stores.spooled()
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Let rows be rolled up at once and without a rest, piece by piece."""
+    for name in ("FIRST_LOOK_S", "LOOK_EVERY_S", "STEP_PAUSE_S"):
+        monkeypatch.setattr(roller, name, 0.001)
+    monkeypatch.setattr(roller, "AIMED_STEP_S", -1.0)
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - the writer's thread announces nothing
+            await asyncio.sleep(0.001)
+
+
+async def remembered(stores: Stores) -> None:
+    """Take readings much later, and a snapshot: what came before may be rolled up."""
+    stores.take([reading(9000, station="young"), reading(9001, station="young")])
+    last_row = await stores.writer.flush()
+    snapshot = Snapshot(journal_seq=0, last_row=last_row, config_hash="", state=b"")
+    await stores.writer.save_snapshot(snapshot)
+
+
+@pytest.mark.asyncio
+async def test_what_may_still_be_moved_is_not_rolled_up_and_moves_all(tmp_path, hasty):
+    earlier = [reading(second - 100_000) for second in range(50)]
+    taken = [reading(second) for second in range(50)]
+    stores = Stores(tmp_path, earlier)
+    stores.writer.may_move = lambda: True
+    stores.take(taken)
+    await remembered(stores)
+    await until(lambda: stores.writer.counters()["series_rolled"] == len(earlier))
+    assert await stores.writer.restamp(HOUR_US) == len(taken) + 2
+    assert stores.writer.counters()["series_rolled"] == len(earlier)
+    stores.writer.may_move = lambda: False
+    await until(lambda: stores.writer.counters()["series_rolled"] == len(earlier + taken))
+    right = [r.time_us for r in earlier] + [r.time_us + HOUR_US for r in taken]
+    assert stores.times() == right
+    await stores.writer.close()
+
+
+@pytest.mark.asyncio
+async def test_moving_waits_until_what_is_being_rolled_up_is(tmp_path, hasty):
+    taken = [reading(second, station=f"st{second % 40:02}") for second in range(200)]
+    stores = Stores(tmp_path, [])
+    stores.take(taken)
+    await remembered(stores)
+    with closing(SeriesReader(stores.folder / "series.db")) as reader:
+        await until(lambda: any(reader._chunks.totals()))
+    moved = await stores.writer.restamp(HOUR_US)
+    await until(lambda: stores.writer.counters()["series_rolled"] == len(taken))
+    with closing(SeriesReader(stores.folder / "series.db")) as reader:
+        found = [
+            r.time_us for number in range(40) for r in reader.readings((f"st{number:02}", "cl2"))
+        ]
+    # all of it was rolled up before, or all of it moved
+    shift_us = {2: 0, len(taken) + 2: HOUR_US}[moved]
+    assert sorted(found) == [r.time_us + shift_us for r in taken]
+    await stores.writer.close()
 
 
 @given(

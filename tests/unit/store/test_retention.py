@@ -3,12 +3,15 @@
 import asyncio
 
 import pytest
+from samples.rolling import grown_old, roll
 from samples.store_samples import EPOCH, START_US, reading
 
 from cbrn_gateway.store import retention as module
+from cbrn_gateway.store import roller as roller_module
 from cbrn_gateway.store import series as series_module
 from cbrn_gateway.store import spool as spool_module
 from cbrn_gateway.store.retention import LONGEST_STEP_S, LOOK_EVERY_S, Keep, Retention
+from cbrn_gateway.store.roller import Roller
 from cbrn_gateway.store.series import Series, Snapshot
 from cbrn_gateway.store.spool import Consequence, Spool
 from cbrn_gateway.store.writer import Batch, Writer
@@ -103,6 +106,94 @@ def test_the_newest_are_never_taken(series, spool):
     assert series.last_row() == 101
 
 
+def rolled_up(series, readings):
+    """Store samples as chunks, and a few young rows."""
+    grown_old(series, readings)
+    series.append([reading(40_000_000 + n, station="young") for n in range(6)])
+    roll(Roller(series))
+
+
+def spans_h(series):
+    rows = series.database.connection.execute("SELECT first_us FROM chunks ORDER BY first_us")
+    return [(first_us - START_US) // (3600 * US) for (first_us,) in rows]
+
+
+def test_chunks_older_than_they_may_be_go_and_count_by_their_rows(series, spool):
+    watch = Watch()
+    rolled_up(series, [reading(n * 1800) for n in range(200)])
+    assert len(spans_h(series)) == 200
+    until_done(retention(series, spool, watch, days_later=3, series_days=2), watch)
+    assert times_s(series) == [n * 1800 for n in range(48, 200)]
+    assert series.retired == 48
+
+
+def test_age_is_by_arrival_whatever_time_a_wrong_clock_tells(series, spool):
+    watch = Watch()
+    late = [reading(-n * 86_400, received_us=START_US + 2 * DAY_S * US) for n in range(3)]
+    ahead = [reading(10**9 + n * 600, received_us=START_US) for n in range(3)]
+    rolled_up(series, ahead + late)
+    until_done(retention(series, spool, watch, days_later=2.5, series_days=1), watch)
+    assert series.readings(("st04", "cl2"), -(2**62)) == late[::-1]
+
+
+def test_too_many_bytes_cost_the_oldest_chunks_and_the_file_stays_bounded(series, spool):
+    watch = Watch()
+    kept = retention(series, spool, watch, series_bytes=400_000)
+    roller, pages = Roller(series), []
+    for day in range(12):
+        times = range(day * 10_000, (day + 1) * 10_000)
+        series.append([reading(second, 1.0 / (second + 1)) for second in times])
+        snapshot = Snapshot(journal_seq=0, last_row=series.last_row(), config_hash="", state=b"")
+        series.save_snapshot(snapshot)
+        roll(roller)
+        until_done(kept, watch)
+        pages.append(series.database.connection.execute("PRAGMA page_count").fetchone()[0])
+    left = times_s(series)
+    assert left == list(range(120_000 - len(left), 120_000))
+    assert 20_000 < len(left) < 110_000
+    assert series.retired == 120_000 - len(left)
+    assert max(pages[6:]) <= max(pages[:6]) * 1.05, "pages that fell free are used again"
+
+
+def test_chunks_are_retired_a_few_at_a_time(series, spool):
+    watch = Watch()
+    rolled_up(series, [reading(n * 600) for n in range(100)])
+    kept = retention(series, spool, watch, days_later=999, series_days=1)
+    kept.step()
+    assert series.retired == 10
+    until_done(kept, watch)
+    assert spans_h(series) == []
+
+
+def test_while_rows_are_rolled_up_none_goes_for_its_bytes(series, spool, monkeypatch):
+    monkeypatch.setattr(roller_module, "AIMED_STEP_S", -1.0)
+    watch = Watch()
+    grown_old(series, [reading(n) for n in range(6000)])
+    roller = Roller(series, monotonic_s=watch)
+    kept = Retention(series, spool, Keep(series_bytes=400_000), roller=roller, monotonic_s=watch)
+    watch.now_s = kept.wait_s()
+    steps = until_done(kept, watch)
+    assert steps > 20
+    assert roller.rolled == 6000
+    assert series.retired == 0
+    assert times_s(series) == list(range(6000))
+
+
+def test_where_the_disk_refuses_to_roll_up_the_oldest_go(series, spool):
+    watch = Watch()
+    grown_old(series, [reading(n, raw="x" * 50) for n in range(6000)])
+    connection = series.database.connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count={pages}")
+    roller = Roller(series, monotonic_s=watch)
+    kept = Retention(series, spool, Keep(series_bytes=400_000), roller=roller, monotonic_s=watch)
+    for _ in range(200):
+        watch.now_s += max(0.0, kept.wait_s())
+        kept.step()
+    assert roller.refused > 0
+    assert series.retired > 1000
+
+
 def test_old_lines_go_by_age_and_alarms_stay(spool, series):
     watch = Watch()
     for consequence in Consequence:
@@ -117,8 +208,9 @@ def test_old_lines_go_by_age_and_alarms_stay(spool, series):
 def test_without_limits_nothing_goes(series, spool):
     watch = Watch()
     series.append([reading(n) for n in range(100)])
-    assert until_done(retention(series, spool, watch, days_later=9999), watch) == 0
+    until_done(retention(series, spool, watch, days_later=9999), watch)
     assert len(times_s(series)) == 100
+    assert series.retired == 0
 
 
 def test_a_slow_disk_gets_smaller_steps(series, spool, monkeypatch):

@@ -119,7 +119,7 @@ def test_catching_up_yields_what_came_after_a_row_in_the_order_it_came(series):
 
 
 def test_catching_up_goes_over_many_pages(series, monkeypatch):
-    monkeypatch.setattr("cbrn_gateway.store.series._PAGE_ROWS", 7)
+    monkeypatch.setattr("cbrn_gateway.store.series_reader._PAGE_ROWS", 7)
     kept = [reading(s) for s in range(50)]
     series.append(kept, [estimate(s) for s in range(50)])
     assert readings_after(series, 0) == kept
