@@ -102,14 +102,15 @@ def quiet_square() -> Scenario:
     """Return the demo's square with nothing happening, its Geiger counters polled.
 
     Where one tells its heartbeat, the pause between two beats ends a record: faster clocks
-    would take it away.
+    would take it away. The ground is the same everywhere: the counter that walks about is
+    right to tell of granite, and that would be a cause nobody has noted.
     """
     quiet = scenario("quiet")
     fittings = tuple(
         msgspec.structs.replace(f, dialect=Dialect.RFC1801) if isinstance(f, GmcFitting) else f
         for f in quiet.fittings
     )
-    return msgspec.structs.replace(quiet, fittings=fittings)
+    return msgspec.structs.replace(quiet, fittings=fittings, background_usv_h={})
 
 
 async def run(folder: Path, seed: int, speed: float) -> None:

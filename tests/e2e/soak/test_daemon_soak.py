@@ -52,6 +52,9 @@ WARM_S, LOOK_S = (3600.0, 3600.0) if NIGHT else (900.0, 200.0)
 
 MAY_GROW_BYTES = 5_000_000
 MAY_OPEN_MORE = 6
+MOST_SPLIT = 500
+"""Readings of one second."""
+
 MOST_UNDERWAY = 32
 """Entries of the log that were sent and not yet acknowledged when the broker died."""
 
@@ -280,9 +283,15 @@ def test_no_reading_was_lost_unless_it_was_counted_and_none_doubled(evidence):
     assert read == len(evidence.taken) - evidence.troubles.stored_before + lost
 
 
-def test_influxdb_holds_the_same_readings(evidence):
+def test_influxdb_holds_the_same_readings_but_for_those_that_are_counted(evidence):
+    """While the disk fills up one of the two files may take what the other refuses."""
     assert len(evidence.points) == len(set(evidence.points))
-    assert set(evidence.points) == set(evidence.taken)
+    only_there = len(set(evidence.points) - set(evidence.taken))
+    only_here = len(set(evidence.taken) - set(evidence.points))
+    not_here = evidence.counters["series_unstored_reading"]
+    not_there = evidence.counters["spool_unstored_reading"]
+    assert only_there - only_here == not_here - not_there, (only_there, only_here)
+    assert only_there + only_here <= MOST_SPLIT * evidence.troubles.disks_full
     assert evidence.quarantine == []
     assert evidence.spool == []
 

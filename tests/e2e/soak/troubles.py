@@ -66,6 +66,7 @@ class Troubles:
         self.clock_set_s: list[float] = []
         self.stored_before = 0
         self.outages = 0
+        self.disks_full = 0
 
     def plan(self, rounds: int, round_s: float) -> list[tuple[float, str]]:
         """Return what is to begin when: each kind in each round, in an order of its own."""
@@ -167,6 +168,7 @@ class Troubles:
     def disk_full(self) -> Acts:
         yield from self._waits_for("disk")
         self._site.disk.fill()
+        self.disks_full += 1
         self.tell("the disk is full")
         yield self._random.uniform(60, 200)
         self._site.disk.mend()
