@@ -15,11 +15,18 @@ from cbrn_core.errors import ConfigError, DriverError, InputError, Problem
 from cbrn_core.protocols import Driver
 from cbrn_core.reading import Reading
 from cbrn_drivers.decoded import DecodedReading
-from cbrn_drivers.profile import Profile
+from cbrn_drivers.profile import Profile, place_and_reason
 
 PROFILE_FOLDER = Path(__file__).parent / "profiles"
 HAZARDS = ("radiation", "chemical", "biological", "weather", "wearable")
 """Sub-packages that hold one driver module per instrument family."""
+
+_OWN_DEFAULTS = {
+    "grade": "professional",
+    "confidence": "C",
+    "maker": "not stated",
+    "model": "not stated",
+}
 
 
 class DriverModule(Protocol):
@@ -32,7 +39,9 @@ class DriverModule(Protocol):
 
     A family whose options choose the channels (the gas of a cell) also has
     `channel_ids(options, profile)`; one whose instruments write a log of their own has
-    `open_log(profile, lines, station)`: use the functions of these names below.
+    `open_log(profile, lines, station)`; one that reads a table of its own in the profile
+    has `check_profile(profile)`; one whose wire must be left in peace between two attempts
+    to open it has `REOPEN_WAIT_S`: use the functions of these names below.
     In `fields` and `decode_readings`, `options` carries what the wire does not
     (`decode -o KEY=VALUE`), and always `profile`, the profile's name.
     """
@@ -93,6 +102,44 @@ def load_profile(name_or_alias: str) -> Profile:
     raise ConfigError([Problem("profile", reason)])
 
 
+def own_profile(name: str, tables: Mapping[str, object]) -> Profile:
+    """Return a site's own profile, as strict as a built-in one.
+
+    What only an instrument of the trade has may be left out: grade (professional, as of
+    every generic instrument), confidence (C), maker and model.
+
+    Raises:
+        ConfigError: with the path in the profile: not one, or a name that is taken.
+    """
+    path = f"profiles/{name}.toml"
+    if name in _built_in_names():
+        reason = f"there is a built-in profile {name!r}: give yours another name"
+        raise ConfigError([Problem(path, reason)])
+    try:
+        profile = msgspec.convert(_OWN_DEFAULTS | dict(tables), Profile, str_keys=True)
+    except msgspec.ValidationError as error:
+        where, reason = place_and_reason(error)
+        raise ConfigError([Problem(f"{path}: {where.removeprefix('.')}", reason)]) from None
+    if profile.name != name:
+        raise ConfigError([Problem(f"{path}: name", f"is {profile.name!r}, not that of the file")])
+    if profile.aliases:
+        reason = "a site's own profile is named by its file alone"
+        raise ConfigError([Problem(f"{path}: aliases", reason)])
+    _check_family(profile, path)
+    return profile
+
+
+def profile_of(device: Device, usual: str) -> Profile:
+    """Return the profile of a configured device, `usual` where it names none.
+
+    Raises:
+        ConfigError: no such profile, or it is damaged.
+    """
+    if device.own_profile:
+        return own_profile(device.profile or "", device.own_profile)
+    return load_profile(device.profile or usual)
+
+
 def driver_keys() -> list[str]:
     """Return `<hazard>.<family>` of every driver module, sorted; imports none of them."""
     root = Path(__file__).parent
@@ -138,6 +185,11 @@ def channel_ids(driver: DriverModule, options: msgspec.Struct, profile: Profile)
     return cast("Callable[[msgspec.Struct, Profile], tuple[str, ...]]", chosen)(options, profile)
 
 
+def reopen_wait_s(driver: DriverModule, usual_s: float) -> float:
+    """Return how long at most to wait before a wire of this family is opened anew."""
+    return float(getattr(driver, "REOPEN_WAIT_S", usual_s))
+
+
 def open_log(profile: Profile, lines: Iterable[bytes], station: str) -> InstrumentLog:
     """Return the reader of an instrument's own log file; its readings belong to `station`.
 
@@ -149,6 +201,27 @@ def open_log(profile: Profile, lines: Iterable[bytes], station: str) -> Instrume
         raise ConfigError([Problem("profile", f"{profile.name} has no log format")])
     opened = cast("Callable[[Profile, Iterable[bytes], str], InstrumentLog]", reader)
     return opened(profile, lines, station)
+
+
+def _check_family(profile: Profile, path: str) -> None:
+    """Raise ConfigError where no driver can read instruments of this profile."""
+    try:
+        driver = load_driver(profile.driver)
+    except ConfigError as error:
+        problems = [Problem(f"{path}: {p.path}", p.reason) for p in error.problems]
+        raise ConfigError(problems) from None
+    check = getattr(driver, "check_profile", None)
+    if check is not None:
+        cast("Callable[[Profile], None]", check)(profile)
+    elif profile.modbus:
+        reason = f"{profile.driver} is no Modbus driver"
+        raise ConfigError([Problem(f"{path}: modbus", reason)])
+
+
+@cache
+def _built_in_names() -> frozenset[str]:
+    names = profile_names()
+    return frozenset(names).union(*(_read_profile(name).aliases for name in names))
 
 
 @cache

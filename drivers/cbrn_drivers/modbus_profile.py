@@ -3,7 +3,6 @@
 A new detector is a new `.toml`; nothing here knows any model.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,7 +13,7 @@ from cbrn_core.quantities import Quantity
 from cbrn_core.units import Unit
 from cbrn_drivers.codec.modbus import MOST_REGISTERS, READ_INPUT
 from cbrn_drivers.codec.modbus_registers import WORDS, RegisterType, WordOrder
-from cbrn_drivers.profile import Positive, Profile
+from cbrn_drivers.profile import Positive, Profile, place_and_reason
 
 HOLDING_BASE = 40001
 INPUT_BELOW_HOLDING = 10000
@@ -22,7 +21,6 @@ INPUT_BELOW_HOLDING = 10000
 
 _BIT = Annotated[int, msgspec.Meta(ge=0, le=15)]
 _TableT = TypeVar("_TableT", bound=msgspec.Struct)
-_AT = re.compile(r"^(?P<reason>.*?) - at `(?:key` in `)?\$(?P<where>[^`]*)`$", re.DOTALL)
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -242,8 +240,7 @@ def _table(raw: object, kind: type[_TableT], path: str, problems: list[Problem])
     try:
         return msgspec.convert(raw, kind, str_keys=True)
     except msgspec.ValidationError as error:
-        match = _AT.match(str(error))
-        where, reason = (match["where"], match["reason"]) if match else ("", str(error))
+        where, reason = place_and_reason(error)
         problems.append(Problem(path + where, reason))
     return None
 

@@ -8,6 +8,9 @@ from cbrn_core.times import US_PER_S
 SILENT_AFTER_MISSES = 3
 FIRST_BACK_OFF_US = 2 * US_PER_S
 MOST_BACK_OFF_US = 30 * US_PER_S
+BEAT_US = 200_000
+"""Slots begin on a multiple of this, so that hundreds of wires share a wake-up of the loop."""
+
 PROBE_SHARE = 0.05
 """Of the bus's time, at the most, goes to devices that do not answer."""
 
@@ -27,6 +30,7 @@ class _Seat:
         self.due_us = due_us
         self.misses = 0
         self.hurried = False
+        self.is_fresh = True
         self.back_off_us = FIRST_BACK_OFF_US
 
     @property
@@ -35,12 +39,17 @@ class _Seat:
 
 
 class PollSchedule:
-    """Decides by the steady clock alone; knows no input or output."""
+    """Decides by the steady clock alone; knows no input or output.
 
-    def __init__(self, periods_us: Mapping[str, int], start_us: int) -> None:
+    Every device is polled once at once; then its slots lie at `phase`, a share of its period
+    in [0, 1) by which different wires are spread over it.
+    """
+
+    def __init__(self, periods_us: Mapping[str, int], start_us: int, phase: float = 0.0) -> None:
         self.skipped = 0
         self.misses_in_a_row = 0
         self._seats = {name: _Seat(period_us, start_us) for name, period_us in periods_us.items()}
+        self._phase = phase
         self._hurried: list[str] = []
         self._probe_from_us = start_us
 
@@ -74,6 +83,10 @@ class PollSchedule:
         if seat.silent or seat.due_us > now_us:
             return
         seat.hurried = False
+        if seat.is_fresh:
+            seat.is_fresh = False
+            seat.due_us = self._slot_after(seat, now_us + seat.period_us // 2)
+            return
         seat.due_us += seat.period_us
         if seat.due_us <= now_us:
             missed = (now_us - seat.due_us) // seat.period_us + 1
@@ -84,7 +97,7 @@ class PollSchedule:
         """Note an answer: a device that was silent has its regular place again."""
         seat = self._seats[device_id]
         if seat.silent:
-            seat.due_us = now_us + seat.period_us
+            seat.due_us = self._slot_after(seat, now_us + seat.period_us // 2)
         seat.misses = 0
         seat.back_off_us = FIRST_BACK_OFF_US
         self.misses_in_a_row = 0
@@ -123,8 +136,20 @@ class PollSchedule:
         for seat in self._seats.values():
             seat.misses = 0
             seat.hurried = False
+            seat.is_fresh = True
             seat.back_off_us = FIRST_BACK_OFF_US
             seat.due_us = now_us
 
+    def _slot_after(self, seat: _Seat, time_us: int) -> int:
+        """Return the first slot of a seat that is not before a moment."""
+        phase_us = on_beat(round(self._phase * seat.period_us))
+        periods = -(-(time_us - phase_us) // seat.period_us)
+        return phase_us + periods * seat.period_us
+
     def _due_us(self, seat: _Seat) -> int:
         return max(seat.due_us, self._probe_from_us) if seat.silent else seat.due_us
+
+
+def on_beat(time_us: int) -> int:
+    """Return the first beat that is not before a moment on the steady clock."""
+    return -(-time_us // BEAT_US) * BEAT_US

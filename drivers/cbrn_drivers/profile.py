@@ -4,6 +4,7 @@ A figure that a document does not state is left out, never guessed; `source` say
 each figure of a channel comes from and how sure that is.
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,6 +13,8 @@ import msgspec
 from cbrn_core.channel import T90_PER_TAU, Channel, Grade, Technology
 from cbrn_core.quantities import Quantity
 from cbrn_core.units import Unit
+
+_AT = re.compile(r"^(?P<reason>.*?) - at `(?:key` in `)?\$(?P<where>[^`]*)`$", re.DOTALL)
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -154,3 +157,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             if channel.id == channel_id:
                 return channel
         raise KeyError(channel_id)
+
+
+def place_and_reason(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Return where in a document a value is refused, as ".key[0].key" or "", and why."""
+    match = _AT.match(str(error))
+    if match is None:
+        return "", str(error)
+    return "".join(c if c.isprintable() else "?" for c in match["where"]), match["reason"]

@@ -21,12 +21,20 @@ class SimulatedSquare:
 
     Scenario time starts when the block is entered. `workdir` gets the symlinks of the
     serial lines. The same scenario and seed give the same world and the same values at
-    the same scenario times, whatever the speed.
+    the same scenario times, whatever the speed; `world` puts another in its place.
     """
 
-    def __init__(self, scenario: Scenario, seed: int, workdir: Path, *, speed: float = 1.0) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        workdir: Path,
+        *,
+        speed: float = 1.0,
+        world: World | None = None,
+    ) -> None:
         self.scenario = scenario
-        self.world = World(scenario, seed)
+        self.world = World(scenario, seed) if world is None else world
         self.clock = ScenarioClock(speed)
         self._assembly = Assembly(self.world, self.clock, workdir)
         self._breath: asyncio.Task[None] | None = None

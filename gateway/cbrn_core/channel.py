@@ -84,7 +84,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument as configured: which driver reads it, with which options.
 
     `options` are the driver's own keys (port, host, unit_id …), already checked by the
-    driver's option type; `bus` is equal for devices that share one wire.
+    driver's option type; `bus` is equal for devices that share one wire. `own_profile` holds
+    the tables of a profile of the site's own, {} where `profile` names a built-in one.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     bus: str
     channels: tuple[Channel, ...]
     options: dict[str, object] = {}
+    own_profile: dict[str, object] = {}
     grade: Grade = Grade.PROFESSIONAL
     simulated: bool = False
     period_s: float | None = None

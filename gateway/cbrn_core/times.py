@@ -4,6 +4,7 @@ Integers keep live and replay identical; only the edges speak RFC 3339.
 """
 
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 US_PER_S = 1_000_000
 US_PER_MS = 1_000
@@ -32,6 +33,7 @@ def parse_rfc3339(text: str) -> int:
     return datetime_to_us(datetime.fromisoformat(text))
 
 
+@lru_cache(maxsize=128)  # the channels of one instrument have one time
 def format_rfc3339(time_us: int) -> str:
     """Return RFC 3339 in UTC: milliseconds, microseconds only where they are needed."""
     moment = us_to_datetime(time_us).replace(tzinfo=None)

@@ -107,7 +107,7 @@ def cells(figure: Figure) -> tuple[str, str, str, str]:
 
 def number(value: float) -> str:
     """Return three digits, thousands set apart."""
-    if abs(value) >= 1000:
+    if abs(value) >= 999.5:
         return f"{float(f'{value:.3g}'):,.0f}".replace(",", "\u202f")
     return f"{value:.3g}"
 

@@ -72,8 +72,9 @@ def journalled(data_dir: Path) -> list[dict]:
 
 
 def spooled(data_dir: Path) -> list[bytes]:
-    """Return the lines that wait for InfluxDB."""
-    return [line for (line,) in _rows(data_dir / "spool.db", "SELECT line FROM lines ORDER BY seq")]
+    """Return the lines that wait for InfluxDB, without the daemon's own figures of each minute."""
+    rows = _rows(data_dir / "spool.db", "SELECT line FROM lines ORDER BY seq")
+    return [line for (line,) in rows if not line.startswith(b"health,")]
 
 
 def quarantined(data_dir: Path) -> list[tuple[bytes, str]]:
@@ -131,6 +132,12 @@ def newest_versions(told: Iterable[dict]) -> dict[str, int]:
     for alarm_id, version in map(version_of, told):
         newest[alarm_id] = max(version, newest.get(alarm_id, 0))
     return newest
+
+
+def first_hearings(heard: list[dict]) -> list[dict]:
+    """Return each version where it was first heard."""
+    seen: set[tuple[str, int]] = set()
+    return [a for a in heard if not (version_of(a) in seen or seen.add(version_of(a)))]
 
 
 def has_heard_whole_journal(soc: Subscriber, data_dir: Path) -> bool:

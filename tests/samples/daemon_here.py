@@ -10,6 +10,7 @@ from cbrn_core.reading import Reading
 from cbrn_core.units import Unit
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.daemon import Daemon
+from cbrn_gateway.live.restart import clock_going_on
 from cbrn_gateway.live.system_clock import SystemClock
 from cbrn_gateway.pipeline.pipeline import Pipeline, StepOutput
 
@@ -17,12 +18,12 @@ LOOK_AGAIN_S = 0.02
 
 
 class DaemonHere:
-    """`async with` it: the daemon of a site runs on the machine's own clock."""
+    """`async with` it: the daemon of a site runs, on the machine's own clock unless given one."""
 
     PATIENCE_S = 40.0
 
-    def __init__(self, site: SiteConfig) -> None:
-        self.clock = SystemClock()
+    def __init__(self, site: SiteConfig, clock: SystemClock | None = None) -> None:
+        self.clock = clock or clock_going_on(site.data_dir)
         self.daemon = Daemon(site, self.clock)
         self.heard: list[dict[str, Any]] = []
         self.estimates: list[Estimate] = []

@@ -1,7 +1,7 @@
 """A broker and its connection in memory: what a publisher of the MQTT sink sees of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from cbrn_core.errors import Disconnected, Refused
 from cbrn_gateway.sinks.mqtt_client import Incoming, Outgoing
@@ -59,6 +59,10 @@ class FakeLink:
             self._posts_left -= 1
         outcome.set_result(self.broker.take(message))
         return outcome
+
+    def post_together(self, messages: Sequence[Outgoing]) -> asyncio.Future[int]:
+        assert all(message.qos == 0 for message in messages)
+        return [self.post(message) for message in messages][-1]
 
     async def settle(self, outcome: asyncio.Future[int], topic: str) -> int:
         await asyncio.sleep(0)

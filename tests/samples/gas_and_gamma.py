@@ -6,21 +6,31 @@ from cbrn_gateway.config.load import parse_site
 from cbrn_gateway.config.site_config import SiteConfig
 
 START_US = 1_780_000_000_000_000
-_SITE = """
+HEAD = """
 [gateway]
 id = "gw"
 city = "varde"
 data_dir = "unused"
 [site]
 id = "torg"
+"""
+GAS_STATION = """
 [[station]]
 id = "st1"
-position = {{ lat = 60.0, lon = 10.0, height_m = 3 }}
+position = { lat = 60.0, lon = 10.0, height_m = 3 }
+"""
+GAMMA_STATION = """
 [[station]]
 id = "st2"
-position = {{ lat = 60.0003, lon = 10.0, height_m = 3 }}
+position = { lat = 60.0003, lon = 10.0, height_m = 3 }
+"""
+
+
+def gas(t90_s: float, device: str = "d1") -> str:
+    """Return the chlorine detector of st1."""
+    return f"""
 [[device]]
-id = "d1"
+id = "{device}"
 station = "st1"
 driver = "external"
 [[device.channel]]
@@ -32,6 +42,12 @@ sigma = 0.05
 range = [0, 20]
 lod = 0.1
 period_s = 1
+"""
+
+
+def gamma(background: str = "") -> str:
+    """Return the Geiger counter of st2; `background` is a line of its channel."""
+    return f"""
 [[device]]
 id = "d2"
 station = "st2"
@@ -48,5 +64,6 @@ period_s = 1
 
 
 def square(t90_s: float, background: str = "") -> SiteConfig:
-    """Return the site; `background` is a line of the gamma channel."""
-    return parse_site(_SITE.format(t90_s=t90_s, background=background), Path("site.toml"))
+    """Return the site."""
+    text = HEAD + GAS_STATION + GAMMA_STATION + gas(t90_s) + gamma(background)
+    return parse_site(text, Path("site.toml"))

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
+from zlib import crc32
 
 import msgspec
 
@@ -26,7 +27,7 @@ from cbrn_core.errors import (
 )
 from cbrn_core.reading import Reading
 from cbrn_core.times import US_PER_S, seconds_to_us
-from cbrn_drivers.catalogue import load_profile
+from cbrn_drivers.catalogue import profile_of
 from cbrn_drivers.codec.modbus import GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT, ReadRequest
 from cbrn_drivers.modbus_decode import decode_readings, fields
 from cbrn_drivers.modbus_device import Detector
@@ -49,6 +50,7 @@ __all__ = [
     "Options",
     "bus_key",
     "channel_ids",
+    "check_profile",
     "decode_readings",
     "fields",
     "open_bus",
@@ -90,8 +92,10 @@ class Driver:
             for seat in seats
         }
         periods_us = {seat.device.id: seconds_to_us(seat.period_s) for seat in seats}
-        self._schedule = PollSchedule(periods_us, clock.now().steady_us)
-        self._wake = asyncio.Event()
+        # the same at every start, and another one for the next wire
+        phase = crc32(seats[0].line.place.encode()) / 2**32
+        self._schedule = PollSchedule(periods_us, clock.now().steady_us, phase)
+        self._nap: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Open the wire; each detector proves its identity before its first sample."""
@@ -133,8 +137,8 @@ class Driver:
         False where it has had that already, does not answer, or is not on this wire.
         """
         accepted = self._schedule.hurry(device_id)
-        if accepted:
-            self._wake.set()
+        if accepted and self._nap is not None:
+            self._nap.cancel()
         return accepted
 
     def counters(self) -> Mapping[str, int]:
@@ -175,14 +179,12 @@ class Driver:
 
     async def _rest(self, seconds: float) -> None:
         """Sleep until the next turn, or until somebody is in a hurry."""
-        self._wake.clear()
-        nap = asyncio.ensure_future(self._clock.sleep(seconds))
-        wake = asyncio.ensure_future(self._wake.wait())
+        nap = self._nap = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
-            await asyncio.wait({nap, wake}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({nap})
         finally:
+            self._nap = None
             nap.cancel()
-            wake.cancel()
 
     def _count(self, name: str) -> None:
         self._counts[name] += 1
@@ -220,9 +222,14 @@ def channel_ids(options: msgspec.Struct, profile: Profile) -> tuple[str, ...]:
     return present_channels(options, register_map(profile), profile)
 
 
+def check_profile(profile: Profile) -> None:
+    """Raise ConfigError, with every path, where the register map cannot be used."""
+    register_map(profile)
+
+
 def _seat(device: Device) -> _Seat:
     options = parse_options(device)
-    profile = load_profile(device.profile or PROFILE)
+    profile = profile_of(device, PROFILE)
     registers = adapted(register_map(profile), options)
     where = f"device {device.id}"
     problems = [

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from cbrn_drivers.transport.ble import BleAdapter
 
 PROFILE = "bluetooth-heart-rate"
+REOPEN_WAIT_S = 30.0
+"""An adapter is not scanned anew every two seconds: other programs use it too."""
+
 
 HEART_RATE, BATTERY, SIGNAL = "heart_rate", "battery", "signal"
 FASTEST_BPM = 300

@@ -20,8 +20,7 @@ from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.config.wires import devices_by_bus
 from cbrn_gateway.live.daemon import Daemon
 from cbrn_gateway.live.data_dir_lock import DataDirLock
-from cbrn_gateway.live.restart import stored_until_us
-from cbrn_gateway.live.system_clock import SystemClock
+from cbrn_gateway.live.restart import clock_going_on
 
 NOTICE = "Not a certified gas-safety, dosimetry or medical device; it does not replace them."
 
@@ -62,8 +61,7 @@ async def run_until_signalled(config: SiteConfig) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: task.cancel() if task else None)
     try:
-        clock = SystemClock(await asyncio.to_thread(stored_until_us, config.data_dir))
-        daemon = Daemon(config, clock)
+        daemon = Daemon(config, clock_going_on(config.data_dir))
         # what is made by now stays: a full collection that walks it holds an alert up for 50 ms
         gc.freeze()
         loop.add_signal_handler(signal.SIGHUP, daemon.reload.site_file_changed)

@@ -1,6 +1,6 @@
 """Devices and channels: a profile, overridden by what the site knows better."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -13,15 +13,21 @@ from cbrn_core.place import Station
 from cbrn_core.times import datetime_to_us, parse_rfc3339
 from cbrn_drivers.catalogue import channel_ids, load_driver, load_profile, parse_options
 from cbrn_drivers.profile import Profile
+from cbrn_gateway.config.own_profiles import OwnProfiles
 from cbrn_gateway.config.structs import ChannelTable, DeviceTable
 from cbrn_gateway.config.tables import check_unique, convert_table, key_path, problem_at
 
 EXTERNAL = "external"
+_PROFILE = "profile:"
 _COMMON_KEYS = frozenset(DeviceTable.__struct_fields__)
 
 
 def resolve_device(
-    raw: object, path: str, stations: Mapping[str, Station], problems: list[Problem]
+    raw: object,
+    path: str,
+    stations: Mapping[str, Station],
+    own_profiles: OwnProfiles,
+    problems: list[Problem],
 ) -> Device | None:
     """Return one `[[device]]` with its channels; problems are added under their paths."""
     if not isinstance(raw, dict):
@@ -37,7 +43,7 @@ def resolve_device(
         problems.append(Problem(f"{path}.station", f"there is no station {table.station!r}"))
     if table.driver == EXTERNAL:
         return _external(table, options, path, problems)
-    return _from_profile(table, options, path, problems)
+    return _from_profile(table, options, path, own_profiles, problems)
 
 
 def _external(
@@ -82,10 +88,17 @@ def _external(
 
 
 def _from_profile(
-    table: DeviceTable, options: dict[str, Any], path: str, problems: list[Problem]
+    table: DeviceTable,
+    options: dict[str, Any],
+    path: str,
+    own_profiles: OwnProfiles,
+    problems: list[Problem],
 ) -> Device | None:
     try:
-        profile, driver_key = _profile_of(table.driver)
+        profile = _profile_of(table.driver, own_profiles)
+        if profile is None:
+            return None
+        driver_key = profile.driver if table.driver.startswith(_PROFILE) else table.driver
         driver = load_driver(driver_key)
     except ConfigError as error:
         problems += [Problem(f"{path}.driver", p.reason) for p in error.problems]
@@ -97,6 +110,7 @@ def _from_profile(
         return None
     try:
         present = channel_ids(driver, parsed, profile)
+        _refuse_unknown_channels(present, profile)
     except ConfigError as error:
         problems += [Problem(f"{path}.{p.path}", p.reason) for p in error.problems]
         return None
@@ -115,17 +129,25 @@ def _from_profile(
         bus=f"{driver_key}:{driver.bus_key(parsed)}",
         channels=tuple(_with_site_knowledge(table, bases, path, problems)),
         options=options,
+        own_profile=own_profiles.used.get(profile.name, {}),
         grade=grade,
         simulated=table.simulated,
         period_s=table.period_s,
     )
 
 
-def _profile_of(driver: str) -> tuple[Profile, str]:
-    if driver.startswith("profile:"):
-        profile = load_profile(driver.removeprefix("profile:"))
-        return profile, profile.driver
-    return load_profile(load_driver(driver).PROFILE), driver
+def _profile_of(driver: str, own_profiles: OwnProfiles) -> Profile | None:
+    if driver.startswith(_PROFILE):
+        return own_profiles.find(driver.removeprefix(_PROFILE))
+    return load_profile(load_driver(driver).PROFILE)
+
+
+def _refuse_unknown_channels(present: Iterable[str], profile: Profile) -> None:
+    known = [channel.id for channel in profile.channels]
+    missing = [channel_id for channel_id in present if channel_id not in known]
+    if missing:
+        reason = f"{profile.name} has no channel {missing[0]!r}, which this instrument has"
+        raise ConfigError([Problem("driver", reason)])
 
 
 def _with_site_knowledge(

@@ -17,6 +17,7 @@ from cbrn_core.site_model import SiteModel
 from cbrn_gateway.alarms.policy import BUILT_IN, Policy, load_policy
 from cbrn_gateway.alarms.signatures import ALL_ROWS, Signature, alarming_rows, row_key
 from cbrn_gateway.config.devices import resolve_device
+from cbrn_gateway.config.own_profiles import OwnProfiles
 from cbrn_gateway.config.places import resolve_stations, resolve_zones
 from cbrn_gateway.config.playbook import PlaybookFile, PlaybookTable, approved_plays, read_steps
 from cbrn_gateway.config.site_config import SiteConfig
@@ -99,7 +100,8 @@ def _resolve(raw: dict[str, Any], path: Path, problems: list[Problem]) -> SiteCo
     site = required_table(raw, "site", SiteTable, problems)
     zones = resolve_zones(raw, problems)
     stations = resolve_stations(raw, zones, problems)
-    devices = _devices(raw, stations, problems)
+    own_profiles = OwnProfiles(path.parent, problems)
+    devices = _devices(raw, stations, own_profiles, problems)
     channels = _channels(devices, problems)
     policy, own_policy = _policy(raw, path, problems)
     playbook = optional_table(raw, "playbook", PlaybookTable, problems)
@@ -121,7 +123,7 @@ def _resolve(raw: dict[str, Any], path: Path, problems: list[Problem]) -> SiteCo
         stations=stations,
         devices={device.id: device for _, device in devices},
         channels=channels,
-        config_hash=config_hash(raw | _from_files(own_policy, steps)),
+        config_hash=config_hash(raw | _from_files(own_policy, steps, own_profiles)),
     )
     return SiteConfig(
         path=path,
@@ -165,10 +167,16 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - the shape of any TOML document
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
-def _from_files(policy: Policy | None, steps: PlaybookFile | None) -> dict[str, Any]:
+def _from_files(
+    policy: Policy | None, steps: PlaybookFile | None, own_profiles: OwnProfiles
+) -> dict[str, Any]:
     """Return what other files say, so that the hash changes with them."""
     said = {"policy file": policy, "playbook file": steps}
-    return {name: msgspec.to_builtins(of) for name, of in said.items() if of is not None}
+    told = {name: msgspec.to_builtins(of) for name, of in said.items() if of is not None}
+    if own_profiles.used:
+        # as text: no key of a profile is a path of ours that the hash leaves out
+        told["own profiles"] = rfc8785.dumps(_plain(own_profiles.used)).decode()
+    return told
 
 
 def _site(table: SiteTable, problems: list[Problem]) -> Site:
@@ -189,17 +197,20 @@ def _site(table: SiteTable, problems: list[Problem]) -> Site:
 
 
 def _devices(
-    raw: dict[str, Any], stations: Mapping[str, Station], problems: list[Problem]
+    raw: dict[str, Any],
+    stations: Mapping[str, Station],
+    own_profiles: OwnProfiles,
+    problems: list[Problem],
 ) -> list[tuple[str, Device]]:
     """Return (path, device) of each `[[device]]` that can be understood."""
     entries = raw.get("device", [])
     if not isinstance(entries, list):
         problems.append(Problem("device", "write it as a list of tables: [[device]]"))
         return []
-    resolved = [
-        (f"device[{index}]", resolve_device(entry, f"device[{index}]", stations, problems))
-        for index, entry in enumerate(entries)
-    ]
+    resolved = []
+    for index, entry in enumerate(entries):
+        path = f"device[{index}]"
+        resolved.append((path, resolve_device(entry, path, stations, own_profiles, problems)))
     present = [(path, device) for path, device in resolved if device is not None]
     check_unique(((path, device.id) for path, device in present), problems)
     return present

@@ -38,7 +38,7 @@ class Versions:
         self._folder = data_dir / FOLDER
 
     def all(self) -> list[Version]:
-        """Return what is known; a damaged list counts as none.
+        """Return what is known; a damaged line costs that version only.
 
         Raises:
             StorageError: the folder cannot be read.
@@ -49,10 +49,7 @@ class Versions:
             return []
         except OSError as error:
             raise StorageError(f"{self._folder}: {error}") from None
-        try:
-            return [msgspec.json.decode(line, type=Version) for line in lines]
-        except msgspec.DecodeError:
-            return []
+        return [version for line in lines if (version := _decoded(line)) is not None]
 
     def add(
         self,
@@ -137,6 +134,13 @@ class Versions:
 
     def _file(self, version: Version) -> Path:
         return self._folder / f"{version.number:06d}-{version.config_hash[:12]}.toml"
+
+
+def _decoded(line: bytes) -> Version | None:
+    try:
+        return msgspec.json.decode(line, type=Version)
+    except msgspec.DecodeError:
+        return None
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from cbrn_core.channel import Device
 from cbrn_core.clock import Clock
 from cbrn_core.protocols import Driver, Rereads
-from cbrn_drivers.catalogue import load_driver
+from cbrn_drivers.catalogue import load_driver, reopen_wait_s
 from cbrn_drivers.transport.wiretap import WireListener, overheard_by
 from cbrn_gateway.config.wires import devices_by_bus, wirings
 from cbrn_gateway.live.inbox import Inbox
 from cbrn_gateway.live.progress import ProgressWatch
-from cbrn_gateway.live.supervisor import Supervisor
+from cbrn_gateway.live.supervisor import PROMPT_WAIT_S, Supervisor
 from cbrn_gateway.live.workers import Workers
 
 _LOG = logging.getLogger(__name__)
@@ -32,13 +32,14 @@ class Bus:
         listener: WireListener | None = None,
         watch: ProgressWatch | None = None,
         wiring: tuple[Device, ...] = (),
+        most_wait_s: float = PROMPT_WAIT_S,
     ) -> None:
         self.name = name
         self.wiring = wiring
         self.readings = 0
         self._watch = ProgressWatch((), clock) if watch is None else watch
         self._listener = listener
-        self.supervisor = Supervisor(name, self._listen, clock)
+        self.supervisor = Supervisor(name, self._listen, clock, most_wait_s=most_wait_s)
         self._driver = driver
         self._inbox = inbox
 
@@ -134,7 +135,8 @@ class Buses:
         await self._workers.run()
 
     def _bus(self, name: str, group: Sequence[Device], wiring: tuple[Device, ...]) -> Bus:
-        driver = load_driver(group[0].driver).open_bus(group, self._clock)
+        module = load_driver(group[0].driver)
+        driver = module.open_bus(group, self._clock)
         listener = None if self._listen is None else self._listen(name, group)
         return Bus(
             name,
@@ -144,4 +146,5 @@ class Buses:
             listener=listener,
             watch=ProgressWatch(group, self._clock),
             wiring=wiring,
+            most_wait_s=reopen_wait_s(module, PROMPT_WAIT_S),
         )

@@ -19,6 +19,7 @@ from cbrn_gateway.live.clock_watch import ClockWatch
 from cbrn_gateway.live.control import ControlServer
 from cbrn_gateway.live.disk import Disk
 from cbrn_gateway.live.external import ExternalReadings
+from cbrn_gateway.live.health_report import HealthReport
 from cbrn_gateway.live.inbox import Inbox
 from cbrn_gateway.live.links import Links
 from cbrn_gateway.live.loop_watch import LoopWatch
@@ -91,6 +92,7 @@ class Daemon:
         counts |= pipeline.rules.counters()
         counts |= self.setup.sinks.counters() | self.setup.buses.counters()
         counts |= self._loop_watch.counters() | self.outlets.counters() | self._disk.counters()
+        counts |= self._report.counters()
         counts["stores_set_aside"] = len(self._set_aside)
         counts["samples_restamped"] = self._clock_watch.restamped
         return counts | self.reload.counters
@@ -120,6 +122,9 @@ class Daemon:
         self._mark = MemoryMark(folder)
         self._live = LiveQueue(config.model, epoch)
         self.outlets = Outlets(config, self._journal, self._writer, self._live, self._clock)
+        self._report = HealthReport(
+            self._writer, self._clock, self.health, self.outlets.spool_health
+        )
         self.outlets.on_refusing_journal = self._journal_refuses
         self.outlets.stamped = self._clock_watch.stamped
         self.outlets.make_room = self._disk.give_room
@@ -178,7 +183,8 @@ class Daemon:
                 self._journal,
                 reader,
                 config.model.config_hash,
-                lost_before_us=self._clock.now().steady_us if lost else None,
+                now_us=self._clock.now().steady_us,
+                journal_lost=lost,
             )
             self.resumed = await restart.resume(
                 self.outlets.spool_again, self.outlets.spool_alert_again
@@ -204,6 +210,7 @@ class Daemon:
                 tasks.create_task(self._keep_snapshots(), name="snapshots"),
                 tasks.create_task(self._loop_watch.run(), name="loop watch"),
                 tasks.create_task(self._clock_watch.run(), name="clock watch"),
+                tasks.create_task(self._report.run(), name="health report"),
                 tasks.create_task(self.reload.run(), name="configuration"),
                 tasks.create_task(self._turns(), name="turns"),
             ]

@@ -15,7 +15,7 @@ from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.external import ExternalReadings
 from cbrn_gateway.live.notices import Notices
 from cbrn_gateway.live.operators import Operators
-from cbrn_gateway.live.supervisor import Health, Supervisor
+from cbrn_gateway.live.supervisor import MOST_WAIT_S, PROMPT_WAIT_S, Health, Supervisor
 from cbrn_gateway.sinks import influx_settings, mqtt_settings
 from cbrn_gateway.sinks.influx import InfluxSink
 from cbrn_gateway.sinks.live_queue import LiveQueue
@@ -133,7 +133,10 @@ class Links:
     def _add(self, sink: Sink, files: TlsFiles) -> None:
         if files.cert_file is not None:
             self._files[sink.name] = files
-        self._sinks[sink.name] = (sink, Supervisor(sink.name, sink.run, self._clock))
+        # an alert must not wait for a broker that is back; history can
+        most_wait_s = PROMPT_WAIT_S if isinstance(sink, MqttSink) else MOST_WAIT_S
+        supervisor = Supervisor(sink.name, sink.run, self._clock, most_wait_s=most_wait_s)
+        self._sinks[sink.name] = (sink, supervisor)
 
     async def _watch(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from math import ceil
 from typing import Any
@@ -128,6 +128,16 @@ class Outlets:
         """Spool an alert that is journalled already."""
         self._spool_alert_bodies([body])
 
+    def spool_health(self, figures: Mapping[str, int]) -> None:
+        """Spool the daemon's own figures as a point of now."""
+        if self._lines is None:
+            return
+        now_us = self._clock.now().wall_us
+        line = self._lines.health(figures, now_us)
+        if line is not None:
+            self._writer.submit(Batch(lines={Consequence.FAULT: [line]}, stored_us=now_us))
+            self._wake()
+
     async def journal_alerts(self) -> None:
         """Journal what was rendered, in order, until cancelled; a refusal is tried again.
 
@@ -157,8 +167,9 @@ class Outlets:
         await self._drained.wait()
 
     def counters(self) -> dict[str, int]:
-        """Return what went out from memory, and what waits for the journal."""
-        return {"alerts_waiting": len(self._pending), **self._pending.counters}
+        """Return what went out from memory, what waits for the journal, what is no line."""
+        lines = {} if self._lines is None else self._lines.counters
+        return {"alerts_waiting": len(self._pending), **self._pending.counters, **lines}
 
     async def _write(self, group: Sequence[WaitingAlert]) -> list[dict[str, Any]] | None:
         """Return the entries as journalled, None where the journal refuses them."""

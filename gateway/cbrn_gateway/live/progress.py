@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from math import ceil
 
 from cbrn_core.channel import Device
 from cbrn_core.clock import Clock
@@ -23,6 +24,8 @@ _INTERVALS = 10
 _LOOKS = 4
 _LOOK_EVERY_S = 1.0
 _CONFIRM_S = 0.25
+_BEAT_S = 0.25
+"""Looks fall on multiples of this, so that hundreds of wires share a wake-up of the loop."""
 
 
 class ProgressWatch:
@@ -82,7 +85,7 @@ class ProgressWatch:
     async def _look(self, limit: asyncio.Timeout) -> None:
         """Let the limit pass once the wire is overdue, twice seen: the loop itself may be late."""
         while True:
-            await asyncio.sleep(min(self.allowed_s / _LOOKS, _LOOK_EVERY_S))
+            await asyncio.sleep(_to_beat(min(self.allowed_s / _LOOKS, _LOOK_EVERY_S)))
             if self._silent_s() > self.allowed_s:
                 await asyncio.sleep(_CONFIRM_S)
                 if self._silent_s() > self.allowed_s:
@@ -92,3 +95,9 @@ class ProgressWatch:
     def _silent_s(self) -> float:
         since_us = self._began_us if self._heard_us is None else self._heard_us
         return (self._clock.now().steady_us - since_us) / US_PER_S
+
+
+def _to_beat(seconds: float) -> float:
+    """Return how long it is to the first beat that is not before so many seconds."""
+    now_s = asyncio.get_running_loop().time()
+    return ceil((now_s + seconds) / _BEAT_S) * _BEAT_S - now_s

@@ -156,7 +156,9 @@ class Reload:
                 raise InputError(f"version {version.number} cannot be used: {error}") from None
         if known.model.config_hash != version.config_hash:
             shown = version.config_hash[:_HASH_SHOWN]
-            text = f"{shown} cannot come back: a policy or playbook that it names was changed"
+            text = (
+                f"{shown} cannot come back: a policy, playbook or profile that it names was changed"
+            )
             raise InputError(text)
         return Wish(text, actor, "rollback", replaces, config=known)
 

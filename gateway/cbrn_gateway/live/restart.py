@@ -20,6 +20,7 @@ from cbrn_core.errors import InputError, StorageError
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
 from cbrn_gateway.alarms.render import alarm_from_alert
+from cbrn_gateway.live.system_clock import SystemClock
 from cbrn_gateway.pipeline.pipeline import Pipeline, StepOutput
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.journal_file import JournalEntry
@@ -55,9 +56,10 @@ class Resumed(NamedTuple):
 class Restart:
     """Brings a new pipeline to where the stores say that the last one was.
 
-    `lost_before_us`: a part of the journal is lost, or was in memory alone, that ended before
-    then (steady). It may have told versions that nobody here knows: every alarm goes on
-    beyond them.
+    `now_us` (steady): what is journalled later was stamped by a clock that was wrong, and
+    counts as told now; else nothing would be due until then. `journal_lost`: a part of the
+    journal is lost, or was in memory alone. It may have told versions that nobody here
+    knows: every alarm goes on beyond them.
     """
 
     def __init__(
@@ -67,13 +69,15 @@ class Restart:
         series: SeriesReader,
         config_hash: str,
         *,
-        lost_before_us: int | None = None,
+        now_us: int,
+        journal_lost: bool = False,
     ) -> None:
         self._pipeline = pipeline
         self._journal = journal
         self._series = series
         self._config_hash = config_hash
-        self._lost_before_us = lost_before_us
+        self._now_us = now_us
+        self._journal_lost = journal_lost
 
     async def resume(self, keep_samples: KeepSamples, keep_alert: KeepAlert) -> Resumed:
         """Take everything up; `keep_samples` and `keep_alert` get what is spooled once more.
@@ -87,14 +91,13 @@ class Restart:
         journalled = (await self._journal.head()).seq
         known = 0 if snapshot is None else min(snapshot.journal_seq, journalled)
         closed = await self._since(known, keep_alert)
-        alarms = _alarms(await self._journal.open_alerts()) + closed
+        alarms = self._told(_alarms(await self._journal.open_alerts()) + closed)
         alarms_open = self._pipeline.machine.rebuild(alarms)
         self._pipeline.rules.adopt(alarms)
         rows = await self._hear_again(snapshot, keep_samples)
         restated = []
-        if self._lost_before_us is not None:
-            machine = self._pipeline.machine
-            restated = machine.skip_versions(VERSIONS_SKIPPED, self._lost_before_us)
+        if self._journal_lost:
+            restated = self._pipeline.machine.skip_versions(VERSIONS_SKIPPED, self._now_us)
         out = self._pipeline.catch_up(alarms)
         out.alarms[:0] = restated
         return Resumed(alarms_open, filters, rows, time.monotonic() - began_s, out)
@@ -120,6 +123,15 @@ class Restart:
                     ended += (a for a in _alarms([entry]) if a.state is AlarmState.NORMAL)
         return list(ended)
 
+    def _told(self, alarms: Sequence[Alarm]) -> list[Alarm]:
+        now_us = self._now_us
+        return [
+            alarm
+            if alarm.changed_us <= now_us
+            else msgspec.structs.replace(alarm, changed_us=now_us)
+            for alarm in alarms
+        ]
+
     async def _hear_again(self, snapshot: Snapshot | None, keep_samples: KeepSamples) -> int:
         newest = self._series.last_row()
         row = max(0 if snapshot is None else snapshot.last_row, newest - MOST_ROWS)
@@ -130,6 +142,11 @@ class Restart:
             rows += len(readings)
             await asyncio.sleep(0)
         return rows
+
+
+def clock_going_on(data_dir: Path) -> SystemClock:
+    """Return the machine's clocks, the steady one not before what an earlier run has stored."""
+    return SystemClock(stored_until_us(data_dir))
 
 
 def stored_until_us(data_dir: Path) -> int:

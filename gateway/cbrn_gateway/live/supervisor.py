@@ -12,6 +12,9 @@ _LOG = logging.getLogger(__name__)
 
 FIRST_WAIT_S = 0.25
 MOST_WAIT_S = 30.0
+PROMPT_WAIT_S = 2.0
+"""Where an attempt is cheap: what is back is heard within three seconds."""
+
 REFUSED_WAIT_S = 10.0
 
 
@@ -25,10 +28,11 @@ class Health(StrEnum):
 
 
 class Supervisor:
-    """Keeps one worker alive: restarts are jittered, capped at 30 s, never bounded in count.
+    """Keeps one worker alive: restarts are jittered, never bounded in count.
 
-    `work` runs until it is cancelled or raises. `progressed` is called by the worker's
-    owner whenever something good came through; it resets the back-off.
+    The wait doubles up to `most_wait_s`. `work` runs until it is cancelled or raises.
+    `progressed` is called by the worker's owner whenever something good came through; it
+    resets the back-off.
 
     Attributes:
         wait_s: the wait that runs, or ran last, before a new attempt.
@@ -41,6 +45,8 @@ class Supervisor:
         work: Callable[[], Awaitable[None]],
         clock: Clock,
         on_change: Callable[["Supervisor"], None] = lambda _: None,
+        *,
+        most_wait_s: float = MOST_WAIT_S,
     ) -> None:
         self.name = name
         self.health = Health.STARTING
@@ -51,6 +57,7 @@ class Supervisor:
         self._work = work
         self._clock = clock
         self._on_change = on_change
+        self._most_wait_s = most_wait_s
         self._next_s = FIRST_WAIT_S
 
     def progressed(self) -> None:
@@ -98,7 +105,7 @@ class Supervisor:
 
     def _next_wait_s(self) -> float:
         wait_s = self._next_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
-        self._next_s = min(self._next_s * 2, MOST_WAIT_S)
+        self._next_s = min(self._next_s * 2, self._most_wait_s)
         return wait_s
 
     def _turn(self, health: Health) -> None:

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from cbrn_core.clock import Now
 
 _NS_PER_US = 1_000
-_US_PER_S = 1_000_000
-_DAY_US = 86_400 * _US_PER_S
-_WRITTEN_US = 1_793_491_200 * _US_PER_S
+_WRITTEN_US = 1_793_491_200_000_000
 """2026-11-01: no clock that is right shows less than when this was written."""
 
 _TIMEX_BYTES = 512
@@ -34,8 +32,8 @@ class SystemClock:
 
     `floor_us`: where the steady clock starts at the earliest, so that it goes on
     forwards from what an earlier run has stored, whatever the wall clock says. A wall clock
-    that nobody vouches for and that is more than a day behind the steady one has booted in
-    the past: until it is set, the steady clock stands in for it.
+    of before this was written, that the kernel does not vouch for either, has booted in the
+    past: until it is set, the steady clock stands in for it.
     """
 
     def __init__(
@@ -43,30 +41,23 @@ class SystemClock:
         floor_us: int = 0,
         *,
         synchronised: Callable[[], bool | None] = kernel_synchronised,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        self._monotonic_ns = monotonic_ns
         self._wall_ns = wall_ns
         self._synchronised = synchronised
         begun_us = max(wall_ns() // _NS_PER_US, floor_us, _WRITTEN_US)
-        self._offset_us = begun_us - time.monotonic_ns() // _NS_PER_US
-        self._vouched_until_us = 0
+        self._offset_us = begun_us - monotonic_ns() // _NS_PER_US
 
     def now(self) -> Now:
         """Return both clocks."""
-        steady_us = self._offset_us + time.monotonic_ns() // _NS_PER_US
+        steady_us = self._offset_us + self._monotonic_ns() // _NS_PER_US
         wall_us = self._wall_ns() // _NS_PER_US
-        if wall_us < steady_us - _DAY_US and not self._is_vouched_for(steady_us):
+        if wall_us < _WRITTEN_US and self._synchronised() is not True:
             return Now(steady_us, steady_us, is_stand_in=True)
         return Now(steady_us, wall_us)
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the event loop."""
         await asyncio.sleep(seconds)
-
-    def _is_vouched_for(self, steady_us: int) -> bool:
-        """Return whether the kernel knows the time; asked once a second where it does."""
-        if steady_us >= self._vouched_until_us:
-            if self._synchronised() is not True:
-                return False
-            self._vouched_until_us = steady_us + _US_PER_S
-        return True

@@ -109,16 +109,9 @@ class Intake:
             freshness.last_received_us = at_us
         filter_us = reading.time_us + freshness.timeline.shift_us
         livetime_s = self._livetime_s(slot, reading)
+        belated = usable and not in_order
         return Accepted(
-            slot,
-            channel,
-            changed,
-            in_order=in_order,
-            fusible=fusible,
-            belated=usable and not in_order,
-            fresh=fresh,
-            filter_us=filter_us,
-            livetime_s=livetime_s,
+            slot, channel, changed, in_order, fusible, belated, fresh, filter_us, livetime_s
         )
 
     def canonical(self, slot: int, value: float) -> float:

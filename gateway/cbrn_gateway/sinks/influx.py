@@ -29,7 +29,7 @@ class InfluxSink:
     """Writes the spool, oldest first; in a backlog the newest lines go ahead of it.
 
     Counters: `influx_rows`, `influx_quarantined`, `influx_refused`, `influx_live_rows`,
-    `influx_live_dropped`, `influx_live_rejected`.
+    `influx_live_dropped`, `influx_live_rejected`, `influx_round_trip_ms` (of the last write).
     """
 
     name = "influx"
@@ -144,9 +144,12 @@ class InfluxSink:
         proven = False
         while waiting:
             part = waiting.pop()
+            asked_us = self._clock.now().steady_us
             try:
                 await link.write([row.line for row in part])
                 self.counters["influx_rows"] += len(part)
+                answered_us = self._clock.now().steady_us
+                self.counters["influx_round_trip_ms"] = (answered_us - asked_us) // 1_000
             except PoisonBatch as poison:
                 if len(part) == 1:
                     proven = proven or await self._takes_a_plain_line(link)

@@ -1,4 +1,4 @@
-"""One MQTT connection: the only file that touches aiomqtt and paho.
+"""One MQTT connection: the only file that touches aiomqtt and the client of paho.
 
 aiomqtt throws the PUBACK reason code away, so a publish that the broker's access list
 denied looks delivered; it neither reconnects nor cleans up a connection that failed half
@@ -9,7 +9,7 @@ fresh client per connection.
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +22,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from cbrn_core.errors import ConnectFailed, DeliveryError, Disconnected, Refused
+from cbrn_gateway.sinks.mqtt_packets import describe, packed_properties, publish_octets
 from cbrn_gateway.sinks.mqtt_settings import MqttSettings
 from cbrn_gateway.sinks.tls import explain, peer_dates
 
@@ -207,6 +208,23 @@ class MqttLink:
         self._outcomes[sent.mid] = outcome
         return outcome
 
+    def post_together(self, messages: Sequence[Outgoing]) -> asyncio.Future[int]:
+        """Hand messages of QoS 0 over as one piece; the outcome is that of the last of them.
+
+        Raises:
+            Disconnected: the connection is gone.
+        """
+        if self._lost.done() or self._paho.socket() is None:
+            raise Disconnected(f"{len(messages)} live messages: no connection")
+        outcome = asyncio.get_running_loop().create_future()
+        mid = self._paho._mid_generate()  # noqa: SLF001
+        self._outcomes[mid] = outcome
+        octets = b"".join(map(self._octets, messages))
+        self._paho._packet_queue(  # noqa: SLF001
+            paho.PUBLISH, octets, mid, 0, paho.MQTTMessageInfo(mid)
+        )
+        return outcome
+
     async def settle(self, outcome: asyncio.Future[int], topic: str) -> int:
         """Return the reason code below 128 (0 delivered, 16 nobody subscribes).
 
@@ -217,12 +235,13 @@ class MqttLink:
             Disconnected: the connection went away first.
             DeliveryError: no answer in time: nobody knows whether it arrived.
         """
-        either: set[asyncio.Future[Any]] = {outcome, self._lost}
-        await asyncio.wait(
-            either,
-            timeout=self._settings.puback_timeout_s,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        if not outcome.done():
+            either: set[asyncio.Future[Any]] = {outcome, self._lost}
+            await asyncio.wait(
+                either,
+                timeout=self._settings.puback_timeout_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
         if outcome.done():
             code = outcome.result()
             if code >= FIRST_FAILURE:
@@ -328,6 +347,14 @@ class MqttLink:
         properties.MaximumPacketSize = _LARGEST_PACKET_BYTES
         return properties
 
+    def _octets(self, message: Outgoing) -> bytes:
+        described = None
+        if self._settings.is_v5:
+            described = packed_properties(message.content_type, message.expiry_s, message.user)
+        return publish_octets(
+            message.topic, message.payload, retain=message.retain, properties=described
+        )
+
     def _will_properties(self, will: Outgoing) -> Properties | None:
         properties = self._publish_properties(will, PacketTypes.WILLMESSAGE)
         if properties is not None and will.will_delay_s is not None:
@@ -338,15 +365,9 @@ class MqttLink:
         if not self._settings.is_v5:
             return None
         properties = Properties(packet)  # type: ignore[no-untyped-call]
-        if message.content_type is not None:
-            properties.ContentType = message.content_type
-            properties.PayloadFormatIndicator = 1
-        if message.expiry_s is not None:
-            properties.MessageExpiryInterval = message.expiry_s
+        describe(properties, message.content_type, message.expiry_s, message.user)
         if message.correlation is not None:
             properties.CorrelationData = message.correlation
-        if message.user:
-            properties.UserProperty = list(message.user)
         return properties
 
 

@@ -5,13 +5,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from cbrn_core.clock import Clock
-from cbrn_core.errors import InputError, Refused
+from cbrn_core.errors import InputError
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Purpose, Reading
 from cbrn_core.times import US_PER_S
 from cbrn_gateway.sinks.live_queue import LiveItem, LiveQueue
 from cbrn_gateway.sinks.mqtt_client import MqttLink, Outgoing
-from cbrn_gateway.sinks.outbox import RefusedCallback, ignore_refusal
 from cbrn_gateway.sinks.payloads import (
     ESTIMATE_SCHEMA,
     JSON,
@@ -87,7 +86,6 @@ class LivePublisher:
         *,
         interval_s: float,
         expiry_s: int,
-        on_refused: RefusedCallback = ignore_refusal,
     ) -> None:
         self._queue = queue
         self._topics = topics
@@ -95,7 +93,6 @@ class LivePublisher:
         self._counters = counters
         self._interval_s = interval_s
         self._expiry_s = expiry_s
-        self._on_refused = on_refused
 
     async def run(self, link: MqttLink) -> None:
         """Publish until the connection fails; raises as `MqttLink.settle`."""
@@ -106,7 +103,8 @@ class LivePublisher:
             except InputError:
                 self._counters["live_unnameable"] += len(items)
                 continue
-            await self._publish(link, messages)
+            if messages:
+                await link.settle(link.post_together(messages), messages[-1].topic)
             if len(items) < _MOST_ITEMS:
                 await asyncio.sleep(self._interval_s)
 
@@ -115,12 +113,3 @@ class LivePublisher:
         fresh = [entry for entry in items if entry.item.received_us >= oldest_us]
         self._counters["live_expired"] += len(items) - len(fresh)
         return fresh
-
-    async def _publish(self, link: MqttLink, messages: Sequence[Outgoing]) -> None:
-        posted = [(message.topic, link.post(message)) for message in messages]
-        for topic, outcome in posted:
-            try:
-                await link.settle(outcome, topic)
-            except Refused as refused:
-                self._counters["mqtt_refused"] += 1
-                self._on_refused(topic, refused.reason_code)

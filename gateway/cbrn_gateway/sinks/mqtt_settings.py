@@ -26,7 +26,7 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
         will_delay_s: how long a silent gateway is not yet called offline (MQTT 5).
         session_expiry_s: how long the broker keeps commands for us (MQTT 5).
         refused_retry_s: how long a refused topic rests.
-        live_interval_s: how long live values are collected into one message.
+        live_interval_s: how long live values are collected beyond the turn that gathered them.
         socs: the control rooms whose path is proven.
     """
 
@@ -45,7 +45,7 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
     will_delay_s: int = 5
     session_expiry_s: int = 60
     refused_retry_s: float = 30.0
-    live_interval_s: float = 0.25
+    live_interval_s: float = 0.0
     live_expiry_s: int = 30
     status_period_s: float = 60.0
 

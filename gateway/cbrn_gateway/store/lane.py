@@ -4,13 +4,24 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 from cbrn_core.errors import StorageError
 from cbrn_gateway.store.backlog import Backlog
 from cbrn_gateway.store.database import Database
 
 Write = Callable[[Mapping[str, Sequence[Any]]], None]
+
+
+class _Load(NamedTuple):
+    """What one commit writes; `newest` is the number of its last row."""
+
+    rows: dict[str, list[Any]]
+    jobs: "list[_LaneJob]"
+    newest: int
+
+
+_NOTHING = _Load({}, [], 0)
 
 
 class Lane:
@@ -45,6 +56,7 @@ class Lane:
         self._write = write
         self._lock = lock
         self._jobs: list[_LaneJob] = []
+        self._taken = _NOTHING
 
     def ask(self, job: Callable[[], None]) -> "Future[None]":
         """Queue a job that runs after every row now waiting; call with the lock held."""
@@ -57,12 +69,15 @@ class Lane:
         """Return whether somebody waits for an answer."""
         return bool(self._jobs)
 
+    def take(self) -> None:
+        """Take what waits, for the next commit; call with the lock held."""
+        self._taken = _Load(self.backlog.take(), self._jobs, self.newest)
+        self._jobs = []
+        self._drop_shed(self._taken.rows)
+
     def commit(self) -> bool:
-        """Write everything in one transaction; on failure rows wait again, jobs have failed."""
-        with self._lock:
-            rows, jobs, newest = self.backlog.take(), self._jobs, self.newest
-            self._jobs = []
-            self._drop_shed(rows)
+        """Write what was taken in one transaction; on failure rows wait again, jobs have failed."""
+        (rows, jobs, newest), self._taken = self._taken, _NOTHING
         if not (jobs or any(rows.values())):
             self.committed = newest
             return True
@@ -94,7 +109,7 @@ class Lane:
     def refuse(self, reason: StorageError) -> None:
         """Leave nobody waiting: no commit will come any more."""
         with self._lock:
-            jobs, self._jobs = self._jobs, []
+            jobs, self._jobs = self._taken.jobs + self._jobs, []
         for job in jobs:
             job.finish(reason)
 

@@ -52,20 +52,15 @@ def move_samples(
 
 
 def move_lines(spool: Database, after_seq: int, last: int | None, shift_us: int) -> Moved:
-    """Move the next lines of samples spooled after a line, as `move_samples` does.
+    """Move the next lines spooled after a line, as `move_samples` does; alarms keep their time.
 
     When a line was spooled stays as it is: by that it is known whether it was moved.
     """
     with spool.transaction() as connection:
         rows = connection.execute(
-            "SELECT seq, stored_us, line FROM lines WHERE seq > ? AND consequence IN (?, ?)"
+            "SELECT seq, stored_us, line FROM lines WHERE seq > ? AND consequence <> ?"
             " ORDER BY seq LIMIT ?",
-            (
-                max(after_seq, last or 0),
-                int(Consequence.ESTIMATE),
-                int(Consequence.READING),
-                STEP_ROWS,
-            ),
+            (max(after_seq, last or 0), int(Consequence.ALARM), STEP_ROWS),
         ).fetchall()
         moved = [
             (text, seq)

@@ -296,6 +296,9 @@ class Writer:
         with self._wake:
             self._due_s = None
             was_busy = self._waiting_rows() > 0
+            # all at one moment: a kill must not leave lines of readings that are not stored
+            for lane in self._lanes:
+                lane.take()
         for lane in self._lanes:
             if not lane.commit():
                 self._tell(lane.error)

@@ -202,3 +202,10 @@ def test_the_samples_taken_are_what_the_instruments_delivered(run):
 def test_every_journalled_alert_is_a_point_too(run, influx):
     rows = influx.query("SELECT alarm_id, version FROM alarm GROUP BY *")
     assert {(r["alarm_id"], r["version"]) for r in rows} == versions_of(run.journal)
+
+
+def test_the_daemons_own_figures_are_points_and_in_the_status(run, influx):
+    (first, *_) = influx.query("SELECT spool_age_s, loop_lag_p99_ms FROM health")
+    assert first["spool_age_s"] >= 0
+    assert first["loop_lag_p99_ms"] >= 0
+    assert {"spool_age_s", "spool_bytes", "influx_round_trip_ms"} <= run.status["counters"].keys()

@@ -14,6 +14,7 @@ import pytest
 from e2e.evidence import (
     Sample,
     alerts,
+    first_hearings,
     has_heard_whole_journal,
     highest_value,
     journalled,
@@ -234,9 +235,3 @@ def changed(before: dict, after: dict) -> bool:
 def test_the_log_is_told_strictly_in_order(evidence):
     told = [alert["properties"]["seq"] for alert in first_hearings(evidence.log)]
     assert told == list(range(1, len(evidence.journal) + 1))
-
-
-def first_hearings(heard: list[dict]) -> list[dict]:
-    """Return each version where it was first heard."""
-    seen: set[tuple[str, int]] = set()
-    return [a for a in heard if not (version_of(a) in seen or seen.add(version_of(a)))]

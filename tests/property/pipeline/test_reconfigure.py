@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from samples.examples import examples
-from samples.gas_and_gamma import START_US, square
+from samples.gas_and_gamma import (
+    GAMMA_STATION,
+    GAS_STATION,
+    HEAD,
+    START_US,
+    gamma,
+    gas,
+    square,
+)
 
 from cbrn_core.alarm import AlarmState, Command, Reason
 from cbrn_core.reading import Flag, Reading
@@ -16,54 +24,10 @@ from cbrn_core.units import Unit
 from cbrn_gateway.config.load import parse_site
 from cbrn_gateway.pipeline.pipeline import Ordered, Pipeline, StepOutput
 
-BACKGROUND = '{ value = 0.6, sigma = 0.1, from = "2026-05-01", until = "2026-05-08" }'
-CONFIG = square(t90_s=5, background=f"background = {BACKGROUND}")
+BACKGROUND = 'background = { value = 0.6, sigma = 0.1, from = "2026-05-01", until = "2026-05-08" }'
+CONFIG = square(t90_s=5, background=BACKGROUND)
 LEARNING = square(t90_s=5)
-TEXT = """
-[gateway]
-id = "gw"
-city = "varde"
-data_dir = "unused"
-[site]
-id = "torg"
-"""
-STATIONS = """
-[[station]]
-id = "st2"
-position = { lat = 60.0003, lon = 10.0, height_m = 3 }
-[[station]]
-id = "st1"
-position = { lat = 60.0, lon = 10.0, height_m = 3 }
-"""
-GAS = """
-[[device]]
-id = "{name}"
-station = "st1"
-driver = "external"
-[[device.channel]]
-id = "cl2"
-quantity = "cl2"
-unit = "ppm"
-t90_s = 5
-sigma = 0.05
-range = [0, 20]
-lod = 0.1
-period_s = 1
-"""
-GAMMA = f"""
-[[device]]
-id = "d2"
-station = "st2"
-driver = "external"
-[[device.channel]]
-id = "gamma"
-quantity = "gamma_count_rate"
-unit = "cps"
-counting = true
-usv_h_per_cps = 0.2
-period_s = 1
-background = {BACKGROUND}
-"""
+OTHERWISE = HEAD + GAMMA_STATION + GAS_STATION
 GUEST = """
 [[device]]
 id = "guest{n}"
@@ -81,9 +45,9 @@ KINDS = {"nh3": "ppm", "wind_speed": "m/s", "pm10": "ug/m3", "air_temperature": 
 def site(*, gas_name: str, guests: list[str], turned: bool):
     """Return the square with guests, its instruments before or behind them."""
     shown = [GUEST.format(n=n, quantity=kind, unit=KINDS[kind]) for n, kind in enumerate(guests)]
-    own = [GAS.format(name=gas_name), GAMMA]
+    own = [gas(5, gas_name), gamma(BACKGROUND)]
     parts = [*own[::-1], *shown] if turned else [*shown, *own]
-    return parse_site(TEXT + STATIONS + "".join(parts), Path("site.toml"))
+    return parse_site(OTHERWISE + "".join(parts), Path("site.toml"))
 
 
 phases = st.lists(
@@ -231,7 +195,7 @@ def test_guests_new_names_and_another_order_change_no_alarm_and_no_estimate_of_t
 @given(drawn=phases, share=st.floats(0, 1))
 @examples(40)
 def test_no_open_hazard_alarm_ends_because_its_channel_is_taken_out(drawn, share):
-    without = parse_site(TEXT + STATIONS + GAMMA, Path("site.toml"))
+    without = parse_site(OTHERWISE + gamma(BACKGROUND), Path("site.toml"))
     seconds = seconds_of(drawn)
     (moment,) = moments(seconds, [share])
     before = run_until(seconds[:moment], CONFIG)
@@ -276,7 +240,7 @@ def test_what_is_pending_is_said_just_the_same(name):
 def test_a_single_extreme_sample_alarms_also_under_new_limits():
     seconds = seconds_of([QUIET, (15.0, 1.0, 1, (), None), (None, 1.0, 20, (), None)])
     stricter = parse_site(
-        TEXT + "[alarms.overrides.cl2]\nlevel = 1.0\n" + STATIONS + GAS.format(name="d1") + GAMMA,
+        OTHERWISE + gas(5) + gamma(BACKGROUND) + "[alarms.overrides.cl2]\nlevel = 1.0\n",
         Path("site.toml"),
     )
     for config in (CONFIG, stricter):
@@ -288,7 +252,7 @@ def test_a_single_extreme_sample_alarms_also_under_new_limits():
 def test_of_a_channel_taken_out_the_hazard_stays_and_the_fault_ends():
     faulty = (25.0, 1.0, 5, (Flag.INSTRUMENT_FAULT,), None)
     pipeline = run_until(seconds_of([QUIET, (25.0, 1.0, 5, (), None), faulty]), CONFIG)
-    without = parse_site(TEXT + STATIONS + GAMMA, Path("site.toml"))
+    without = parse_site(OTHERWISE + gamma(BACKGROUND), Path("site.toml"))
     said = pipeline.reconfigure(without.model, without.policy)
     later = pipeline.step(pipeline.now_us + 60 * US_PER_S, [])
     told = {a.condition.key.agent: a for a in (*said.alarms, *later.alarms)}

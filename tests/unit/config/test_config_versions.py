@@ -72,6 +72,16 @@ def test_nothing_on_record_and_a_damaged_list_are_told(versions, tmp_path):
     assert versions.all() == []
 
 
+def test_a_damaged_line_of_the_list_costs_that_version_only(versions, tmp_path):
+    put(versions, "a", "b", "c")
+    listed = tmp_path / FOLDER / "versions.jsonl"
+    first, _, last = listed.read_bytes().splitlines()
+    listed.write_bytes(b"\n".join([first, b'{"number": 2', last, b""]))
+    assert [v.number for v in versions.all()] == [1, 3]
+    assert versions.text(versions.choose(None)) == "a"
+    assert put(versions, "d").number == 4
+
+
 def test_only_the_owner_may_read_what_is_kept(versions, tmp_path):
     put(versions, "a")
     folder = tmp_path / FOLDER

@@ -1,7 +1,8 @@
 from collections import Counter
+from itertools import pairwise
 
 from cbrn_core.times import US_PER_S
-from cbrn_drivers.modbus_schedule import PROBE_SHARE, PollSchedule
+from cbrn_drivers.modbus_schedule import BEAT_US, PROBE_SHARE, PollSchedule
 
 PERIOD_US = 1 * US_PER_S
 POLL_US = 40_000
@@ -78,8 +79,9 @@ def test_missed_slots_are_skipped_and_counted_never_queued():
 
 def test_a_late_poll_does_not_move_the_phase():
     schedule = PollSchedule({"d": PERIOD_US}, 0)
-    schedule.started("d", 700_000)
-    assert schedule.next().at_us == 1_000_000
+    schedule.started("d", 0)
+    schedule.started("d", 1_700_000)
+    assert schedule.next().at_us == 2_000_000
     assert schedule.skipped == 0
 
 
@@ -129,3 +131,33 @@ def test_after_the_wire_was_opened_again_everybody_has_a_fresh_chance():
     schedule.forgive(5_000_000)
     assert schedule.silent == 0
     assert schedule.next() == ("a", 5_000_000)
+
+
+def slots_us(period_us: int, opened_us: int, phase: float, number: int = 20) -> list[int]:
+    """Return when a device that always answers at once is polled."""
+    schedule = PollSchedule({"d": period_us}, opened_us, phase)
+    found = []
+    for _ in range(number):
+        found.append(schedule.next().at_us)
+        schedule.started("d", found[-1] + 700)
+        schedule.answered("d", found[-1] + 900)
+    return found
+
+
+def test_a_wire_is_polled_at_once_and_then_on_beats_that_others_share():
+    for opened_us in (1, 17_345, 200_000, 999_999):
+        first, *others = slots_us(PERIOD_US, opened_us, 0.4)
+        assert first == opened_us
+        assert all(slot_us % BEAT_US == 0 for slot_us in others)
+        assert PERIOD_US / 2 <= others[0] - first <= 1.5 * PERIOD_US
+
+
+def test_wires_that_were_opened_together_are_spread_over_the_period():
+    places = {slots_us(PERIOD_US, 17, n / 100)[1] % PERIOD_US for n in range(100)}
+    assert places == set(range(0, PERIOD_US, BEAT_US))
+
+
+def test_a_rhythm_that_no_beat_divides_is_kept_all_the_same():
+    for phase in (0.0, 0.3, 0.999):
+        _, *slots = slots_us(330_000, 5_000, phase)
+        assert {later - earlier for earlier, later in pairwise(slots)} == {330_000}

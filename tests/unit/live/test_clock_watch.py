@@ -171,14 +171,19 @@ def test_a_clock_that_begins_in_1970_is_not_believed_until_it_is_set(synchronise
     assert not clock.now().is_stand_in
 
 
-def test_a_clock_that_the_kernel_vouches_for_is_believed_whatever_was_stored_before():
-    machine = Machine(LATE_2026_US, synchronised=True)
+def test_a_clock_of_the_past_is_believed_where_the_kernel_vouches_for_it():
+    now = Machine(5 * US_PER_S, synchronised=True).clock().now()
+    assert (now.wall_us, now.is_stand_in) == (5 * US_PER_S, False)
+
+
+def test_a_clock_that_was_in_the_future_once_is_believed_again_when_it_is_right():
+    machine = Machine(LATE_2026_US, synchronised=False)
     clock = machine.clock(floor_us=LATE_2026_US + 50 * 365 * 24 * HOUR_US)
     assert clock.now().wall_us == LATE_2026_US
     assert clock.now().steady_us > LATE_2026_US + HOUR_US
 
 
-def test_a_clock_that_is_right_is_believed_without_asking():
+def test_a_clock_that_is_right_is_believed():
     machine = Machine(LATE_2026_US, synchronised=False)
     now = machine.clock(floor_us=LATE_2026_US - HOUR_US).now()
     assert (now.wall_us, now.is_stand_in) == (LATE_2026_US, False)

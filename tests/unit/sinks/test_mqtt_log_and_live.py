@@ -205,22 +205,17 @@ async def test_a_value_that_waited_longer_than_it_lives_is_not_shown_as_live():
 
 
 @pytest.mark.asyncio
-async def test_a_refused_live_topic_is_reported_and_the_others_go_on():
-    queue, broker, counters, refusals = LiveQueue(site_model(), 1), FakeBroker(), Counter(), []
-    broker.codes[f"{BASE}/reading/st01"] = 135
+async def test_what_is_live_leaves_together_and_in_order():
+    queue, broker, counters = LiveQueue(site_model(), 1), FakeBroker(), Counter()
     publisher = LivePublisher(
-        queue,
-        TOPICS,
-        ManualClock(T0_US),
-        counters,
-        interval_s=0,
-        expiry_s=30,
-        on_refused=lambda *what: refusals.append(what),
+        queue, TOPICS, ManualClock(T0_US), counters, interval_s=0, expiry_s=30
     )
-    queue.offer([reading(), reading("st02")])
+    queue.offer([reading(), reading("st02"), reading(value=3.0)])
     async with running(publisher.run(FakeLink(broker))):
-        await turns_until(lambda: broker.received and refusals)
-    assert refusals == [(f"{BASE}/reading/st01", 135)]
+        await turns_until(lambda: len(broker.received) == 2)
+    assert [m.topic for m in broker.received] == [f"{BASE}/reading/st01", f"{BASE}/reading/st02"]
+    rows = json.loads(broker.received[0].payload)["rows"]
+    assert [row["value"] for row in rows] == [1.5, 3.0]
 
 
 def test_the_will_does_not_pretend_to_know_when_the_gateway_died():

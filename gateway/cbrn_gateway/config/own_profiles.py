@@ -1,0 +1,64 @@
+"""A site's own instrument profiles: the folder `profiles/` beside its site file."""
+
+import os.path
+import re
+from pathlib import Path
+from typing import Any
+
+from cbrn_core.errors import ConfigError, Problem
+from cbrn_drivers.catalogue import load_profile, own_profile
+from cbrn_drivers.profile import Profile
+from cbrn_gateway.config.tables import read_toml
+
+FOLDER = "profiles"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class OwnProfiles:
+    """Each file is read once, when the first device names it.
+
+    Attributes:
+        used: tables of the profiles that the devices of the site name, by name.
+    """
+
+    def __init__(self, site_folder: Path, problems: list[Problem]) -> None:
+        self.used: dict[str, dict[str, Any]] = {}
+        self._folder = site_folder / FOLDER
+        self._problems = problems
+        self._read: dict[str, Profile | None] = {}
+
+    def find(self, name: str) -> Profile | None:
+        """Return the site's own or the built-in profile of a name.
+
+        None where the site's own cannot be used: the problem is then on the list.
+
+        Raises:
+            ConfigError: there is no such profile.
+        """
+        if name not in self._read:
+            self._read[name] = self._own(name) if self._is_there(name) else self._built_in(name)
+        return self._read[name]
+
+    def _is_there(self, name: str) -> bool:
+        named = _NAME.fullmatch(name) is not None
+        return named and os.path.lexists(self._folder / f"{name}.toml")
+
+    def _built_in(self, name: str) -> Profile:
+        try:
+            return load_profile(name)
+        except ConfigError as error:
+            beside = f"; nor is there {FOLDER}/{name}.toml beside the site file"
+            problems = [Problem(p.path, p.reason + beside) for p in error.problems]
+            raise ConfigError(problems) from None
+
+    def _own(self, name: str) -> Profile | None:
+        tables = read_toml(self._folder / f"{name}.toml", f"{FOLDER}/{name}.toml", self._problems)
+        if tables is None:
+            return None
+        try:
+            profile = own_profile(name, tables)
+        except ConfigError as error:
+            self._problems += error.problems
+            return None
+        self.used[name] = tables
+        return profile
