@@ -258,7 +258,8 @@ class Writer:
                 is_last = self._wait_until_due()
                 if is_last or self._is_commit_due():
                     self._commit()
-                else:
+                # also where a commit is always due: what is kept would grow without bound
+                if not is_last and self._retention.wait_s() <= 0:
                     self._retention.step()
         finally:
             self._end()

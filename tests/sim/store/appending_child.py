@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from samples.store_samples import EPOCH, alert, estimate, event, reading
 
+from cbrn_gateway.store import roller
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.outbox import Consumer, Start, View
 from cbrn_gateway.store.series import Series, Snapshot
@@ -41,6 +42,9 @@ async def append_alerts(folder: Path):
 
 
 async def append_samples(folder: Path):
+    # rolled up all the time, so that kills hit it
+    roller.FIRST_LOOK_S = roller.LOOK_EVERY_S = roller.STEP_PAUSE_S = 0.002
+    roller.ROLLED_AFTER_S = roller.SETTLED_AFTER_S = 60.0
     series = Series(folder / "series.db")
     spool = Spool(folder / "spool.db", epoch=EPOCH, max_rows=10**6, max_bytes=10**9)
     writer = Writer(series, spool, on_error=print, commit_rows=50)

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -74,21 +75,30 @@ def test_every_acknowledged_entry_survives_every_kill(tmp_path, kills):
 
 @several((5, 30, 80), longest=90)
 def test_every_flushed_sample_survives_every_kill(tmp_path, kills):
-    for acknowledgements in kills:
+    for run, acknowledgements in enumerate(kills):
         said = killed_after(acknowledgements, "series", tmp_path)
         committed = max(s["committed"] for s in said if "committed" in s)
         second = max(s["second"] for s in said if "second" in s)
         series = Series(tmp_path / "series.db")
         assert series.last_row() >= committed
-        assert series.readings(KEY)[-1].time_us >= START_US + second * 1_000_000
+        stored = series.readings(KEY, limit=10**6)
+        assert stored[-1].time_us >= START_US + second * 1_000_000
+        query = "SELECT COUNT(*) FROM chunks"
+        (rolled,) = series.database.connection.execute(query).fetchone()
         counts = series.counts()[KEY], series.counts(SampleKind.ESTIMATE)[KEY]
-        assert counts[0] == counts[1] == len({r.time_us for r in series.readings(KEY)})
+        assert counts[0] == counts[1] == len({r.time_us for r in stored})
         snapshots = [s["snapshot"] for s in said if "snapshot" in s]
         snapshot = series.load_snapshot()
         assert snapshot.last_row >= max(snapshots)
         assert snapshot.last_row <= series.last_row()
         after = readings_after(series, snapshot.last_row)
         assert len(after) == (series.last_row() - snapshot.last_row) // 2
+        seconds = [(r.time_us - START_US) // 1_000_000 for r in stored]
+        assert [r.value for r in stored] == [float(second // 20) for second in seconds]
+        # every run goes on at a later second than the one before ended
+        gaps = sum(b - a != 1 for a, b in pairwise(seconds))
+        assert gaps <= run
+        assert sum(found.n for found in series.rollups(KEY)) == len(stored)
         series.close()
         spool = Spool(tmp_path / "spool.db", epoch=EPOCH, max_rows=10**6, max_bytes=10**9)
         lines = spool.peek(10**6, 10**9)
@@ -96,6 +106,7 @@ def test_every_flushed_sample_survives_every_kill(tmp_path, kills):
         assert sum(len(row.line) for row in lines) == spool.fill().bytes
         assert b"chemical value=%d 1" % second in {row.line for row in lines}
         spool.close()
+    assert rolled > 0
 
 
 READER = """
