@@ -24,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from cbrn_core.errors import ConnectFailed, DeliveryError, Disconnected, Refused
 from cbrn_gateway.sinks.mqtt_packets import describe, packed_properties, publish_octets
 from cbrn_gateway.sinks.mqtt_settings import MqttSettings
+from cbrn_gateway.sinks.mqtt_writable import watch_writable
 from cbrn_gateway.sinks.tls import explain, peer_dates
 
 FIRST_FAILURE = 128
@@ -144,6 +145,7 @@ class MqttLink:
         self._paho.connect_timeout = settings.connect_timeout_s
         self._paho.on_publish = self._on_publish
         self._paho.on_disconnect = self._on_disconnect
+        watch_writable(self._paho, self._lose)
         self._outcomes: dict[int, asyncio.Future[int]] = {}
 
     async def __aenter__(self) -> Self:
@@ -315,6 +317,10 @@ class MqttLink:
             self._client._on_disconnect(client, userdata, flags, reason_code, properties)  # noqa: SLF001
         else:
             connected.set_exception(aiomqtt.MqttError(f"closed before it began: {reason_code}"))
+
+    def _lose(self, error: Exception) -> None:
+        if not self._lost.done():
+            self._lost.set_exception(error)
 
     def _note_tls_fault(self, fault: ssl.SSLError) -> None:
         self._tls_fault = fault
