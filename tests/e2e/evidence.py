@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from e2e.servers import Influx, Subscriber
 
+from cbrn_gateway.store.series_reader import SeriesReader
+
 NOT_SAMPLES = frozenset({"estimate", "alarm", "health"})
 PATIENCE_S = 120.0
 SETTLED_S = 3.0
@@ -49,17 +51,26 @@ def wait_until_all_is_stored(data_dir: Path) -> None:
 
 def stored(data_dir: Path) -> list[Sample]:
     """Return every committed reading of series.db, in the order of its row numbers."""
+    path = data_dir / "series.db"
+    if _rows(path, "SELECT 1 FROM sqlite_schema WHERE name = 'chunks'") and _rows(
+        path, "SELECT 1 FROM chunks LIMIT 1"
+    ):
+        with closing(SeriesReader(path)) as series:
+            pages = [readings for readings, _ in series.samples_after(0)]
+        return [Sample(r.station, r.channel, r.time_us) for page in pages for r in page]
     statement = (
         "SELECT c.station, c.channel, h.time_us FROM head h"
         " JOIN channels c ON c.id = h.channel_id WHERE h.quality IS NOT NULL ORDER BY h.row"
     )
-    return [Sample(*row) for row in _rows(data_dir / "series.db", statement)]
+    return [Sample(*row) for row in _rows(path, statement)]
 
 
 def highest_value(data_dir: Path, channel: str) -> float:
     """Return the highest reading that any station stored of a channel, 0 without one."""
     statement = (
-        "SELECT MAX(h.value) FROM head h JOIN channels c ON c.id = h.channel_id WHERE c.channel = ?"
+        "SELECT MAX(s.value) FROM (SELECT channel_id, value FROM head"
+        " UNION ALL SELECT channel_id, greatest FROM chunks) s"
+        " JOIN channels c ON c.id = s.channel_id WHERE c.channel = ?"
     )
     ((value,),) = _rows(data_dir / "series.db", statement, channel) or ((None,),)
     return value or 0.0
