@@ -55,11 +55,11 @@ async def test_a_socket_that_was_closed_is_not_watched_nor_what_has_its_number_n
 ):
     watch_writable(client, troubles.append)
     loop = asyncio.get_running_loop()
-    client._call_socket_register_write()
-    number = client.socket().fileno()
-    client.socket().close()
-    client._sock = None
     with socket.socket() as other:
+        client._call_socket_register_write()
+        number = client.socket().fileno()
+        client.socket().close()
+        client._sock = None
         os.dup2(other.fileno(), number)
         await turns(troubles)
     assert troubles == []
