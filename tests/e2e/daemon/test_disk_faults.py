@@ -95,15 +95,17 @@ def test_on_a_full_disk_alarms_are_journalled_in_the_room_of_the_ballast(failing
     assert not (square.daemon.data_dir / "ballast").exists()
     wait_until(lambda: any("disk full" in text for text in square.technical()), "it is told")
     before = len(stored(square.daemon.data_dir))
+    for _ in range(10):
+        square.says("st02", 0.2)
 
     disk.mend()
     wait_until((square.daemon.data_dir / "ballast").is_file, "the ballast is there again")
-    assert len(stored(square.daemon.data_dir)) == before
     wait_until(lambda: is_storing_again(square, before), "readings are stored again")
     wait_until(lambda: has_returned(square), "the technical alarm returns")
     counters = square.ends()
     assert counters["ballast_released"] == 1
-    assert counters["series_unstored_reading"] > 0
+    kept = len(stored(square.daemon.data_dir))
+    assert kept + counters.get("series_unstored_reading", 0) == square.said
     assert_journal_is_whole(square)
 
 
