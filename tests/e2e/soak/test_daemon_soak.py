@@ -69,8 +69,8 @@ DELAY_S, ELEVATED_DELAY_S = 15.0, 75.0
 
 BOUNDARY_USV_H, AEGL_2_PPM = 25.0, 2.8
 
-RETURNS_S = 150.0
-"""After the field: the counts of its last minute, and the policy's off-delay of 60 s."""
+RETURNS_S = 300.0
+"""After the field: its mean fades by a factor of e a minute, and the off-delay is 60 s."""
 
 FADES_S = 600.0
 """How long an exposure may still be told as new: its running means, its alarm after a restart."""
