@@ -16,6 +16,7 @@ from e2e.evidence import (
     Sample,
     alerts,
     first_hearings,
+    is_reading_line,
     newest_versions,
     points,
     quarantined,
@@ -52,6 +53,7 @@ WARM_S, LOOK_S = (3600.0, 3600.0) if NIGHT else (900.0, 200.0)
 
 MAY_GROW_BYTES = 5_000_000
 MAY_OPEN_MORE = 6
+MOST_AT_THE_END = 5
 MOST_SPLIT = 500
 """Readings of one second."""
 
@@ -67,8 +69,8 @@ DELAY_S, ELEVATED_DELAY_S = 15.0, 75.0
 
 BOUNDARY_USV_H, AEGL_2_PPM = 25.0, 2.8
 
-RETURNS_S = 150.0
-"""After the field: the counts of its last minute, and the policy's off-delay of 60 s."""
+RETURNS_S = 300.0
+"""After the field: its mean fades by a factor of e a minute, and the off-delay is 60 s."""
 
 FADES_S = 600.0
 """How long an exposure may still be told as new: its running means, its alarm after a restart."""
@@ -104,6 +106,11 @@ class Evidence(msgspec.Struct):
     def last_life(self) -> list[Size]:
         return [size for size in self.sizes if size.pid == self.sizes[-1].pid]
 
+    def untold(self) -> list[dict]:
+        """Return what the last turn journalled when the link had ended: the next start tells it."""
+        told = versions_of(self.log)
+        return [a for a in self.journal[-MOST_AT_THE_END:] if version_of(a) not in told]
+
     def first_half(self) -> list[Size]:
         life = self.last_life()
         return life[: len(life) // 2]
@@ -126,7 +133,7 @@ def evidence(tmp_path_factory) -> Evidence:
         site.square.stop()
         data_dir = site.daemon.data_dir
         wait_until_all_is_stored(data_dir)
-        wait_until(lambda: not spooled(data_dir), "all is delivered")
+        wait_until(lambda: not any(map(is_reading_line, spooled(data_dir))), "all is delivered")
         code, _ = site.daemon.terminate()
         wait_until(lambda: (status_of(site.soc) or {}).get("state") == "offline", "the farewell")
         diary = site.diary()
@@ -173,7 +180,24 @@ def test_each_exposure_was_alarmed_in_time(evidence):
     exposures = [what for what in evidence.troubles.happened if what.what in ("cl2", GAMMA)]
     assert len(exposures) == ROUNDS * sum(kind in ("puff", "field") for kind in Troubles.ROUND)
     missed = [what for what in exposures if not was_alarmed(evidence, what)]
-    assert missed == []
+    assert [what for what in missed if not stands_as_exceeded(evidence, what)] == []
+
+
+def stands_as_exceeded(evidence: Evidence, what: Happening) -> bool:
+    """Return whether the mean over an earlier exposure still alarms there with priority 1.
+
+    Gas that comes anew is then a change of that alarm, told when the mean has moved.
+    """
+    before = [
+        told.said
+        for told in evidence.told
+        if (told.said["station"], told.said["agent"]) == (what.station, what.what)
+        and told.passed_s <= what.began_s
+    ]
+    return bool(before) and (before[-1]["priority"], before[-1]["state"]) in (
+        (1, "unack"),
+        (1, "ack"),
+    )
 
 
 def was_alarmed(evidence: Evidence, what: Happening) -> bool:
@@ -258,8 +282,9 @@ def test_every_journalled_alert_is_told_once_and_in_order(evidence):
     assert places == sorted(set(places))
     again = len(evidence.log) - len(first)
     assert again <= MOST_UNDERWAY * evidence.troubles.outages, "only what an outage met underway"
-    assert versions_of(evidence.log) == versions_of(evidence.journal)
-    assert newest_versions(evidence.heard) == newest_versions(evidence.journal)
+    told = len(evidence.journal) - len(evidence.untold())
+    assert versions_of(evidence.log) == versions_of(evidence.journal[:told])
+    assert newest_versions(evidence.heard) == newest_versions(evidence.journal[:told])
 
 
 def test_no_version_of_an_alarm_is_left_out_or_told_twice(evidence):
@@ -280,7 +305,9 @@ def test_no_reading_was_lost_unless_it_was_counted_and_none_doubled(evidence):
         for name in ("series_unstored_reading", "unknown_channel", "inbox_full")
     )
     assert counters["series_unstored_reading"] > 0, "the disk was full"
-    assert read == len(evidence.taken) - evidence.troubles.stored_before + lost
+    kept = len(evidence.taken) - evidence.troubles.stored_before + lost
+    steps = len(evidence.troubles.clock_set_s)
+    assert 0 <= read - kept <= (steps if NIGHT else 0), "where a clock shows a microsecond twice"
 
 
 def test_influxdb_holds_the_same_readings_but_for_those_that_are_counted(evidence):
@@ -293,7 +320,8 @@ def test_influxdb_holds_the_same_readings_but_for_those_that_are_counted(evidenc
     assert only_there - only_here == not_here - not_there, (only_there, only_here)
     assert only_there + only_here <= MOST_SPLIT * evidence.troubles.disks_full
     assert evidence.quarantine == []
-    assert evidence.spool == []
+    assert len(evidence.spool) == len(evidence.untold())
+    assert not any(map(is_reading_line, evidence.spool))
 
 
 def test_it_does_not_grow(evidence):

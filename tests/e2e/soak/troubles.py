@@ -55,6 +55,7 @@ class Troubles:
             wire = f"{endpoint.options.get('host', '')}{endpoint.options['port']}"
             self._wires[wire].append(endpoint.device_id)
             self._stations[endpoint.device_id] = endpoint.station_id
+        self._serial = [e.device_id for e in site.square.endpoints if "host" not in e.options]
         self._of = defaultdict(list)
         for endpoint in site.square.endpoints:
             self._of[endpoint.family].append(endpoint.device_id)
@@ -115,7 +116,8 @@ class Troubles:
         yield from self._exposed(Family.GMC, GAMMA, level_usv_h, self._random.uniform(180, 300))
 
     def garbled(self) -> Acts:
-        yield from self._device_fault("garble", 0.05)
+        """Bytes are lost, flipped and added on a serial line; TCP would not let that pass."""
+        yield from self._device_fault("garble", 0.05, self._serial)
 
     def silent(self) -> Acts:
         yield from self._device_fault("silence")
