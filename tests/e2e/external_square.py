@@ -21,7 +21,6 @@ class ExternalSquare:
         self.broker = broker
         self.daemon = daemon
         self.soc = soc
-        self.said = 0
 
     def is_at_work(self) -> None:
         """Wait until it is connected and stores what every station says."""
@@ -42,7 +41,6 @@ class ExternalSquare:
             for ago, value in zip(range(len(values_ppm) - 1, -1, -1), values_ppm, strict=True)
         ]
         said_s = time.monotonic()
-        self.said += len(rows)
         for row in rows:
             self._publish(json.dumps({"schema": "cbrn-readings/1", "rows": [row]}))
         return said_s
