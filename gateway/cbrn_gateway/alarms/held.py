@@ -102,6 +102,7 @@ def is_escalation(published: Condition, newest: Condition) -> bool:
     return (
         newest.priority < published.priority
         or level_rank(newest) > level_rank(published)
+        or _came_anew(published, newest)
         or _CERTAINTIES.index(newest.certainty) > _CERTAINTIES.index(published.certainty)
     )
 
@@ -115,7 +116,11 @@ def is_worth_publishing(published: Condition, newest: Condition, policy: Publish
         return True
     if newest.priority is Priority.D:
         return is_new_peak(published, newest, policy)
-    return _value_moved(published, newest, policy) or _place_moved(published, newest, policy)
+    return (
+        _value_moved(published, newest, policy)
+        or _momentary_moved(published, newest, policy)
+        or _place_moved(published, newest, policy)
+    )
 
 
 def publish_interval_s(published: Condition, newest: Condition, policy: PublishPolicy) -> float:
@@ -144,7 +149,23 @@ def level_rank(condition: Condition) -> int:
 
 
 def _said(condition: Condition) -> tuple[object, ...]:
-    return (condition.priority, condition.level, condition.reason, condition.unit, condition.scope)
+    return (
+        condition.priority,
+        condition.level,
+        condition.reason,
+        condition.unit,
+        condition.scope,
+        condition.facts.get("momentary_rank"),
+    )
+
+
+def _came_anew(published: Condition, newest: Condition) -> bool:
+    """Return whether a momentary level is reached that had been left, or a severer one.
+
+    The mean of a window stands above it in rank for long after the gas is gone.
+    """
+    before, now = published.facts.get("momentary_rank"), newest.facts.get("momentary_rank")
+    return isinstance(before, int) and isinstance(now, int) and now > before
 
 
 def _highest(condition: Condition) -> float | None:
@@ -167,6 +188,14 @@ def _value_moved(published: Condition, newest: Condition, policy: PublishPolicy)
     if newest.value is None or published.value is None:
         return newest.value is not published.value
     return abs(newest.value - published.value) > policy.value_fraction * abs(published.value)
+
+
+def _momentary_moved(published: Condition, newest: Condition, policy: PublishPolicy) -> bool:
+    """Return whether what is there now moved, beside a mean and by its setpoint's measure."""
+    before, now = published.facts.get("momentary"), newest.facts.get("momentary")
+    if not isinstance(before, int | float) or not isinstance(now, int | float):
+        return False
+    return abs(now - before) > policy.value_fraction * max(abs(before), newest.setpoint or 0.0)
 
 
 def _place_moved(published: Condition, newest: Condition, policy: PublishPolicy) -> bool:

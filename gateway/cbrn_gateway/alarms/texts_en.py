@@ -11,7 +11,7 @@ _WHAT = {
         "{where} reads as {agent} {amount}{trend}; "
         "{above} {level_short} concentration ({setpoint})."
     ),
-    Reason.EXPOSURE_EXCEEDED: "{level} at {where}: {agent}, {basis} {amount}{trend}.",
+    Reason.EXPOSURE_EXCEEDED: "{level} at {where}: {agent}, {basis} {amount}.",
     Reason.INDICATIVE_LEVEL: (
         "{where} reads as {agent} {amount}{trend}; indicative sensor over the {level}; "
         "treat as real, verify."
@@ -88,7 +88,7 @@ _BRIEF = {
     Reason.NOTICE_LEVEL: (
         "Notice. {where} reads as {agent}, {spoken}{trend}, {above} {level_short}."
     ),
-    Reason.EXPOSURE_EXCEEDED: "{where}: {level}, {agent}, {spoken}.",
+    Reason.EXPOSURE_EXCEEDED: "{where}: {level}, {agent}, {spoken}; now {now}.",
     Reason.INDICATIVE_LEVEL: (
         "{where}, indicative sensor, reads as {agent}, {spoken}{trend}. Treat as real, verify."
     ),
@@ -148,6 +148,8 @@ _PHRASES = {
     Phrase.UNUSUAL: "what is unusual for this station",
     Phrase.SHOWN: "Instrument shows {shown}; expected final value {amount}.",
     Phrase.SHOWN_COUNTED: "Instrument shows {shown} now; averaged {amount}.",
+    Phrase.NOW: "Now {now}{trend}; instrument shows {shown}.",
+    Phrase.NOW_ABOVE: "Now {now}{trend}, above {now_level}; instrument shows {shown}.",
     Phrase.ONE_AND_ONE: "One station, one technology.",
     Phrase.COUNTS: "{stations}, {technologies}.",
     Phrase.COUNTS_OF: "{over} of {watching} stations, {technologies}.",
@@ -218,7 +220,7 @@ ENGLISH = Catalogue(
     basis={
         Basis.MOMENTARY: "momentary value",
         Basis.RUNNING_MEAN: "running mean",
-        Basis.TOXIC_LOAD: "toxic load, now",
+        Basis.TOXIC_LOAD: "toxic load of a steady",
         Basis.STATISTICS: "statistics, now",
         Basis.INSTRUMENT_ALARM: "instrument alarm,",
     },

@@ -140,6 +140,8 @@ class Story:
     def shown_beside(self) -> str:
         """Return what the instrument shows beside the estimate, where they differ."""
         shows = self.condition.instrument_value
+        if self.condition.reason is Reason.EXPOSURE_EXCEEDED:
+            return "" if shows is None else self._now()
         if shows is None or self.condition.value is None or self._fields["over_range"]:
             return ""
         if self._fields["shown"] == self._fields["spoken"]:
@@ -209,7 +211,9 @@ class Story:
         shown_value = condition.instrument_value
         if shown_value is None:
             shown_value = condition.value
-        value = shown_value if over_range else condition.value
+        of_a_window = condition.reason is Reason.EXPOSURE_EXCEEDED
+        value = shown_value if over_range and not of_a_window else condition.value
+        momentary = self.fact_number("momentary")
         lod = self._lod()
         sigma = condition.sigma
 
@@ -227,6 +231,7 @@ class Story:
             "amount": written(value, sigma),
             "spoken": written(value),
             "shown": written(shown_value),
+            "now": written(shown_value if over_range or momentary is None else momentary),
             "trend": "" if over_range else self._trend(),
             "ratio": self._ratio(),
             "over_range": "≥" if over_range else "",
@@ -296,6 +301,13 @@ class Story:
         if station is None or station.name in {"", where}:
             return where
         return f"{where}, {clipped(station.name, 60)}"
+
+    def _now(self) -> str:
+        """Return what is there now beside a mean, and the level that this is above."""
+        level = self.fact_word("momentary_level")
+        if level is None:
+            return self.say(Phrase.NOW)
+        return self.say(Phrase.NOW_ABOVE, now_level=self._translated(level))
 
     def _evidence_stations(self) -> list[str]:
         own = [self.condition.station] if self.condition.station else []

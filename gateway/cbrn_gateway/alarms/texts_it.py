@@ -10,7 +10,7 @@ _WHAT = {
     Reason.NOTICE_LEVEL: (
         "{where} legge come {agent} {amount}{trend}; {above} {level_short} ({setpoint})."
     ),
-    Reason.EXPOSURE_EXCEEDED: "{level} presso {where}: {agent}, {basis} {amount}{trend}.",
+    Reason.EXPOSURE_EXCEEDED: "{level} presso {where}: {agent}, {basis} {amount}.",
     Reason.INDICATIVE_LEVEL: (
         "{where} legge come {agent} {amount}{trend}; sensore indicativo oltre {level}; "
         "trattare come reale, verificare."
@@ -95,7 +95,7 @@ _BRIEF = {
     Reason.NOTICE_LEVEL: (
         "Nota. {where} legge come {agent}, {spoken}{trend}, {above} {level_short}."
     ),
-    Reason.EXPOSURE_EXCEEDED: "{where}: {level}, {agent}, {spoken}.",
+    Reason.EXPOSURE_EXCEEDED: "{where}: {level}, {agent}, {spoken}; ora {now}.",
     Reason.INDICATIVE_LEVEL: (
         "{where}, sensore indicativo, legge come {agent}, {spoken}{trend}. Trattare come reale."
     ),
@@ -155,6 +155,8 @@ _PHRASES = {
     Phrase.UNUSUAL: "quanto è insolito per la stazione",
     Phrase.SHOWN: "Lo strumento indica {shown}; valore finale atteso {amount}.",
     Phrase.SHOWN_COUNTED: "Lo strumento indica ora {shown}; in media {amount}.",
+    Phrase.NOW: "Ora {now}{trend}; lo strumento indica {shown}.",
+    Phrase.NOW_ABOVE: "Ora {now}{trend}, oltre {now_level}; lo strumento indica {shown}.",
     Phrase.ONE_AND_ONE: "Una stazione, una tecnologia.",
     Phrase.COUNTS: "{stations}, {technologies}.",
     Phrase.COUNTS_OF: "{over} stazioni su {watching}, {technologies}.",
@@ -226,7 +228,7 @@ ITALIAN = Catalogue(
     basis={
         Basis.MOMENTARY: "valore istantaneo",
         Basis.RUNNING_MEAN: "media mobile",
-        Basis.TOXIC_LOAD: "carico tossico, ora",
+        Basis.TOXIC_LOAD: "carico tossico pari a un valore costante di",
         Basis.STATISTICS: "statistica, ora",
         Basis.INSTRUMENT_ALARM: "allarme dello strumento,",
     },

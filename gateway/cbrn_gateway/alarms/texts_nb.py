@@ -12,7 +12,7 @@ _WHAT = {
     Reason.NOTICE_LEVEL: (
         "{where} gir utslag som {agent} {amount}{trend}; {above} {level_short} ({setpoint})."
     ),
-    Reason.EXPOSURE_EXCEEDED: "{level} ved {where}: {agent}, {basis} {amount}{trend}.",
+    Reason.EXPOSURE_EXCEEDED: "{level} ved {where}: {agent}, {basis} {amount}.",
     Reason.INDICATIVE_LEVEL: (
         "{where} gir utslag som {agent} {amount}{trend}; indikativ sensor over {level}; "
         "behandle som reelt, verifiser."
@@ -92,7 +92,7 @@ _BRIEF = {
     Reason.NOTICE_LEVEL: (
         "Melding. {where} gir utslag som {agent}, {spoken}{trend}, {above} {level_short}."
     ),
-    Reason.EXPOSURE_EXCEEDED: "{where}: {level}, {agent}, {spoken}.",
+    Reason.EXPOSURE_EXCEEDED: "{where}: {level}, {agent}, {spoken}; nå {now}.",
     Reason.INDICATIVE_LEVEL: (
         "{where}, indikativ sensor, utslag som {agent}, {spoken}{trend}. Behandle som reelt."
     ),
@@ -152,6 +152,8 @@ _PHRASES = {
     Phrase.UNUSUAL: "det som er uvanlig for stasjonen",
     Phrase.SHOWN: "Instrumentet viser {shown}; forventet sluttverdi {amount}.",
     Phrase.SHOWN_COUNTED: "Instrumentet viser {shown} nå; midlet {amount}.",
+    Phrase.NOW: "Nå {now}{trend}; instrumentet viser {shown}.",
+    Phrase.NOW_ABOVE: "Nå {now}{trend}, over {now_level}; instrumentet viser {shown}.",
     Phrase.ONE_AND_ONE: "Én stasjon, én teknologi.",
     Phrase.COUNTS: "{stations}, {technologies}.",
     Phrase.COUNTS_OF: "{over} av {watching} stasjoner, {technologies}.",
@@ -222,7 +224,7 @@ NORWEGIAN = Catalogue(
     basis={
         Basis.MOMENTARY: "øyeblikksverdi",
         Basis.RUNNING_MEAN: "løpende middel",
-        Basis.TOXIC_LOAD: "toksisk belastning, nå",
+        Basis.TOXIC_LOAD: "toksisk belastning som av jevnt",
         Basis.STATISTICS: "statistikk, nå",
         Basis.INSTRUMENT_ALARM: "instrumentalarm,",
     },

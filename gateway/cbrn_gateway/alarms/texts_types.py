@@ -26,6 +26,8 @@ class Phrase(StrEnum):
     UNUSUAL = "unusual"
     SHOWN = "shown"
     SHOWN_COUNTED = "shown_counted"
+    NOW = "now"
+    NOW_ABOVE = "now_above"
     ONE_AND_ONE = "one_and_one"
     COUNTS = "counts"
     STATION_ONE = "station_one"

@@ -48,8 +48,10 @@ class ObservedDaemon(Daemon):
             looking.cancel()
 
     def _told(self, alert: dict) -> None:
-        said = {name: alert["properties"][name] for name in _TOLD}
-        changed_us = parse_rfc3339(alert["properties"]["changed_at"])
+        properties = alert["properties"]
+        said = {name: properties[name] for name in _TOLD}
+        said["now"] = properties["machine"]["facts"].get("momentary", properties["value"])
+        changed_us = parse_rfc3339(properties["changed_at"])
         age_s = self._time.wall_ns() / 1e9 - changed_us / 1e6
         self._write({"kind": "told", "id": alert["id"], "age_s": age_s, "said": said})
 

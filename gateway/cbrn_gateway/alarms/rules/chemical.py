@@ -141,7 +141,7 @@ class ChemicalRule:
 
     def adopt(self, condition: Condition) -> None:
         """Let the levels hold that an open alarm from before a restart speaks of."""
-        rank = condition.facts.get("level_rank", 0)
+        rank = condition.facts.get("momentary_rank", condition.facts.get("level_rank", 0))
         for test in (self._notice, self._level, self._extreme):
             if test is not None and isinstance(rank, int) and test.level.rank <= rank:
                 test.raise_now()
@@ -307,14 +307,20 @@ class ChemicalRule:
         self, test: LevelTest, estimate: Estimate, value: float, facts: Facts, now_us: int
     ) -> list[Condition]:
         level, watched = test.level, self._watched
-        shown = {"momentary": value} if level.reason is Reason.EXPOSURE_EXCEEDED else {}
+        shown = self._beside_exposure(value) if level.reason is Reason.EXPOSURE_EXCEEDED else {}
         exposure = next((e for e, t in self._exposures if t is test), None)
         if exposure is not None:
             value = self._equivalent(exposure)
             facts = {**facts, "coverage_pct": 100 * self._meter.coverage(exposure.window_s)}
         urgency, reason, latching = self._urgency(level)
         lod = self._noise.lod
-        all_facts: Facts = {"level_rank": level.rank, **level.facts, **shown, **facts}
+        all_facts: Facts = {
+            "level_rank": level.rank,
+            "momentary_rank": self._momentary_rank(),
+            **level.facts,
+            **shown,
+            **facts,
+        }
         if lod is not None:
             all_facts["lod"] = lod
         if watched.is_indicative and level.rank >= ALARM_RANK:
@@ -344,6 +350,19 @@ class ChemicalRule:
             clears_when=_clears_when(test, estimate, watched.unit),
         )
         return self._cases.claim(watched, SOURCE, condition, now_us)
+
+    def _beside_exposure(self, value: float) -> Facts:
+        """Return what is there now, of which the mean of the window says nothing."""
+        facts: Facts = {"momentary": value}
+        reached = [t.level for t in (self._level, self._extreme) if t is not None and t.active]
+        if reached:
+            facts["momentary_level"] = reached[-1].words
+        return facts
+
+    def _momentary_rank(self) -> int:
+        """Return the severest alarm level that holds of what is there now, 0 for none."""
+        tests = (self._level, self._extreme)
+        return max((t.level.rank for t in tests if t is not None and t.holding), default=0)
 
     def _urgency(self, level: Level) -> tuple[Priority, Reason, bool]:
         if not self._watched.is_indicative:
