@@ -11,6 +11,10 @@ MOST_BACK_OFF_US = 30 * US_PER_S
 BEAT_US = 200_000
 """Slots begin on a multiple of this, so that hundreds of wires share a wake-up of the loop."""
 
+REREAD_AFTER_US = US_PER_S // 4
+"""A value that is asked for again sooner is the same one: it tells neither a spike, nor a
+step that no lag can produce, from gas."""
+
 PROBE_SHARE = 0.05
 """Of the bus's time, at the most, goes to devices that do not answer."""
 
@@ -28,6 +32,7 @@ class _Seat:
     def __init__(self, period_us: int, due_us: int) -> None:
         self.period_us = period_us
         self.due_us = due_us
+        self.started_us = due_us
         self.misses = 0
         self.hurried = False
         self.is_fresh = True
@@ -50,7 +55,7 @@ class PollSchedule:
         self.misses_in_a_row = 0
         self._seats = {name: _Seat(period_us, start_us) for name, period_us in periods_us.items()}
         self._phase = phase
-        self._hurried: list[str] = []
+        self._hurried: dict[str, int] = {}
         self._probe_from_us = start_us
 
     @property
@@ -65,20 +70,21 @@ class PollSchedule:
             seat.misses for seat in self._seats.values()
         )
 
-    def next(self) -> Turn:
+    def next(self, now_us: int) -> Turn:
         """Return the next turn: those in a hurry first, then whoever is due the longest."""
-        if self._hurried:
-            return Turn(self._hurried[0], 0)
         at_us, _, name = min(
             (self._due_us(seat), seat.due_us, name) for name, seat in self._seats.items()
         )
+        for hurried, from_us in self._hurried.items():
+            if from_us <= max(now_us, at_us):
+                return Turn(hurried, from_us)
         return Turn(name, at_us)
 
     def started(self, device_id: str, now_us: int) -> None:
         """Note that a device's poll begins; slots that have passed meanwhile are skipped."""
         seat = self._seats[device_id]
-        if device_id in self._hurried:
-            self._hurried.remove(device_id)
+        seat.started_us = now_us
+        if self._hurried.pop(device_id, None) is not None:
             seat.hurried = True
         if seat.silent or seat.due_us > now_us:
             return
@@ -117,15 +123,15 @@ class PollSchedule:
         self._probe_from_us = now_us + round(cost_us * (1 / PROBE_SHARE - 1))
 
     def hurry(self, device_id: str) -> bool:
-        """Let a device be next, once between two of its slots, so that nobody starves.
+        """Let a device be next, a moment after its last poll and before anybody else.
 
-        False where it has had that already, is silent, or is not ours.
+        Once between two of its slots, so that nobody starves. False where it has had that
+        already, is silent, or is not ours.
         """
         seat = self._seats.get(device_id)
         if seat is None or seat.silent or seat.hurried:
             return False
-        if device_id not in self._hurried:
-            self._hurried.append(device_id)
+        self._hurried.setdefault(device_id, seat.started_us + REREAD_AFTER_US)
         return True
 
     def forgive(self, now_us: int) -> None:

@@ -122,8 +122,9 @@ class Driver:
             ReadTimeout: no detector of the bus answers any more.
         """
         while True:
-            turn = self._schedule.next()
-            wait_us = turn.at_us - self._clock.now().steady_us
+            now_us = self._clock.now().steady_us
+            turn = self._schedule.next(now_us)
+            wait_us = turn.at_us - now_us
             if wait_us > 0:
                 await self._rest(wait_us / US_PER_S)
                 continue
@@ -132,7 +133,7 @@ class Driver:
                 yield readings
 
     def reread(self, device_id: str) -> bool:
-        """Let a device be polled next, once between two of its slots; call it on the loop.
+        """Let a device be polled out of turn, once between two slots; call it on the loop.
 
         False where it has had that already, does not answer, or is not on this wire.
         """

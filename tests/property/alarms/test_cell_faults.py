@@ -14,7 +14,9 @@ import pytest
 from cbrn_core.alarm import Alarm, AlarmKind, Certainty, Priority, Reason, Scope
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
+from cbrn_core.times import seconds_to_us
 from cbrn_core.units import Unit
+from cbrn_drivers.modbus_schedule import REREAD_AFTER_US
 from cbrn_gateway.config.load import parse_site
 from cbrn_gateway.pipeline.pipeline import Pipeline
 from cbrn_sim.instruments.response import GasCell, GasSensor
@@ -65,15 +67,19 @@ def run(
     seconds: int,
     *,
     true_ppm: Callable[[float], float] = lambda _t_s: 0.0,
-    fault: Callable[[int, float], float] = lambda _t_s, shown: shown,
+    fault: Callable[[float, float], float] = lambda _t_s, shown: shown,
+    again_s: float | None = None,
 ) -> Run:
-    """Return what is said of one cell read once a second."""
+    """Return what is said of one cell read once a second, at the fault `again_s` later too."""
     pipeline = Pipeline(CONFIG.model, CONFIG.policy)
     cell = GasSensor(GasCell(), true_ppm, np.random.Generator(np.random.Philox(seed)))
     readings = []
-    for t_s in range(1, seconds + 1):
-        shown = min(max(0.0, fault(t_s, cell.reading(float(t_s)))), FULL_SCALE_PPM)
-        time_us = START_US + t_s * 1_000_000
+    times_s = [float(t_s) for t_s in range(1, seconds + 1)]
+    if again_s is not None:
+        times_s.insert(FAULT_S, FAULT_S + again_s)
+    for t_s in times_s:
+        shown = min(max(0.0, fault(t_s, cell.reading(t_s))), FULL_SCALE_PPM)
+        time_us = START_US + seconds_to_us(t_s)
         readings.append(
             Reading(
                 station="st12",
@@ -88,15 +94,15 @@ def run(
     return Run(out.alarms, out.estimates)
 
 
-def step(t_s: int, shown: float) -> float:
+def step(t_s: float, shown: float) -> float:
     return shown + 12.0 if t_s >= FAULT_S else shown
 
 
-def spike(t_s: int, shown: float) -> float:
+def spike(t_s: float, shown: float) -> float:
     return shown + 12.0 if t_s == FAULT_S else shown
 
 
-def early_step(t_s: int, shown: float) -> float:
+def early_step(t_s: float, shown: float) -> float:
     return shown + 12.0 if t_s >= 10 else shown
 
 
@@ -128,6 +134,14 @@ def test_a_fault_of_the_cell_is_technical_only_whatever_the_noise(fault, reason)
     said = {seed: run(seed, 240, fault=fault).kinds for seed in SEEDS}
     assert {
         seed: kinds for seed, kinds in said.items() if kinds != {(AlarmKind.TECHNICAL, reason)}
+    } == {}
+
+
+def test_a_step_that_is_read_again_before_its_turn_is_a_step_whatever_the_noise():
+    again_s = REREAD_AFTER_US / 1e6
+    said = {seed: run(seed, 240, fault=step, again_s=again_s).kinds for seed in SEEDS}
+    assert {
+        seed: kinds for seed, kinds in said.items() if kinds != {(AlarmKind.TECHNICAL, Reason.STEP)}
     } == {}
 
 

@@ -2,7 +2,7 @@ from collections import Counter
 from itertools import pairwise
 
 from cbrn_core.times import US_PER_S
-from cbrn_drivers.modbus_schedule import BEAT_US, PROBE_SHARE, PollSchedule
+from cbrn_drivers.modbus_schedule import BEAT_US, PROBE_SHARE, REREAD_AFTER_US, PollSchedule
 
 PERIOD_US = 1 * US_PER_S
 POLL_US = 40_000
@@ -14,7 +14,7 @@ def run(schedule: PollSchedule, until_us: int, dead: set[str], now_us: int = 0):
     polls: Counter[str] = Counter()
     spent_us = 0
     while now_us < until_us:
-        turn = schedule.next()
+        turn = schedule.next(now_us)
         if turn.at_us > now_us:
             now_us = turn.at_us
             continue
@@ -74,31 +74,44 @@ def test_missed_slots_are_skipped_and_counted_never_queued():
     schedule.answered("d", 3_500_000)
     schedule.started("d", 3_500_000)
     assert schedule.skipped == 2
-    assert schedule.next().at_us == 4_000_000
+    assert schedule.next(3_600_000).at_us == 4_000_000
 
 
 def test_a_late_poll_does_not_move_the_phase():
     schedule = PollSchedule({"d": PERIOD_US}, 0)
     schedule.started("d", 0)
     schedule.started("d", 1_700_000)
-    assert schedule.next().at_us == 2_000_000
+    assert schedule.next(1_800_000).at_us == 2_000_000
     assert schedule.skipped == 0
 
 
-def test_a_hurried_device_is_next_and_once_only_between_two_slots():
+def both_polled_at_zero() -> PollSchedule:
     schedule = PollSchedule({"a": PERIOD_US, "b": PERIOD_US}, 0)
     for name in ("a", "b"):
         schedule.started(name, 0)
-        schedule.answered(name, 0)
+        schedule.answered(name, 10_000)
+    return schedule
+
+
+def test_a_hurried_device_is_next_and_once_only_between_two_slots():
+    schedule = both_polled_at_zero()
     assert schedule.hurry("b")
     assert schedule.hurry("b")
-    assert schedule.next() == ("b", 0)
-    schedule.started("b", 100_000)
-    schedule.answered("b", 120_000)
+    assert schedule.next(20_000) == ("b", REREAD_AFTER_US)
+    schedule.started("b", REREAD_AFTER_US)
+    schedule.answered("b", REREAD_AFTER_US)
     assert not schedule.hurry("b")
-    assert schedule.next() == ("a", PERIOD_US)
+    assert schedule.next(REREAD_AFTER_US) == ("a", PERIOD_US)
     schedule.started("b", PERIOD_US)
     assert schedule.hurry("b")
+
+
+def test_a_device_that_is_due_does_not_wait_for_one_that_may_not_be_read_yet():
+    schedule = PollSchedule({"a": PERIOD_US, "b": PERIOD_US}, 0)
+    schedule.started("b", 0)
+    assert schedule.hurry("b")
+    assert schedule.next(REREAD_AFTER_US - 1) == ("a", 0)
+    assert schedule.next(REREAD_AFTER_US) == ("b", REREAD_AFTER_US)
 
 
 def test_an_unknown_or_silent_device_cannot_hurry():
@@ -130,7 +143,7 @@ def test_after_the_wire_was_opened_again_everybody_has_a_fresh_chance():
         schedule.missed("a", i * 10, i * 10 + 1)
     schedule.forgive(5_000_000)
     assert schedule.silent == 0
-    assert schedule.next() == ("a", 5_000_000)
+    assert schedule.next(5_000_000) == ("a", 5_000_000)
 
 
 def slots_us(period_us: int, opened_us: int, phase: float, number: int = 20) -> list[int]:
@@ -138,7 +151,7 @@ def slots_us(period_us: int, opened_us: int, phase: float, number: int = 20) -> 
     schedule = PollSchedule({"d": period_us}, opened_us, phase)
     found = []
     for _ in range(number):
-        found.append(schedule.next().at_us)
+        found.append(schedule.next(opened_us).at_us)
         schedule.started("d", found[-1] + 700)
         schedule.answered("d", found[-1] + 900)
     return found
