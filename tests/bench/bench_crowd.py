@@ -28,6 +28,7 @@ from bench.meter import Meter, read_to_arrival_s
 from bench.modbus_field import FieldProcess
 from bench.modbus_rig import MISSED_AFTER, quantile
 from bench.serial_field import SerialField
+from samples.old_series import OLD_CHANNELS, fill_with_old_rows, one_number
 from sim.ble.air import address
 
 from cbrn_core.times import US_PER_S
@@ -48,9 +49,12 @@ BATCH_MS = 30.0
 BAR_P99_MS = 50.0 + BATCH_MS
 BAR_CPU_US = 50.0
 BAR_RSS_MB = 150.0
-CUT_DOWN_S = 60.0
+BUSY_STORE_S = 60.0
+ROLLED_UP = "no wearables, under roll-up"
 SHORT_MEMORY = "[store]\nseries_most_days = 0.0002\n"
 """17 s: retention always has something to take away."""
+
+OLD_SECONDS = 4_000
 
 Times = dict[tuple[str, str], list[int]]
 
@@ -66,6 +70,7 @@ class Crowd:
         run_folder.mkdir()
         self.gateway = _OnBus(run_folder, self.field.ports, mqtt_port, self._site(more))
         self.gateway.bus_address = bus_address
+        self.data_dir = run_folder / "data"
         self.meter = Meter(mqtt_port, list(self.gateway.topics), None)
 
     def close(self) -> None:
@@ -79,12 +84,12 @@ class Crowd:
         records = (record for one in heard for record in self.gateway.records(one))
         return sorted(1e3 * d for r in records if (d := read_to_arrival_s(r)) is not None)
 
-    def times(self, begin_s: float, end_s: float) -> Times:
+    def times(self, begin_s: float, end_s: float, after_row: int) -> Times:
         """Return when each channel was measured (µs) as the series store has it."""
         found: Times = {}
-        reader = SeriesReader(self.gateway.folder / "data" / "series.db")
+        reader = SeriesReader(self.data_dir / "series.db")
         try:
-            for readings, _ in reader.samples_after(0):
+            for readings, _ in reader.samples_after(after_row):
                 for r in readings:
                     if begin_s <= r.time_us / US_PER_S < end_s:
                         found.setdefault(r.key, []).append(r.time_us)
@@ -136,12 +141,15 @@ async def with_wearers(seconds: float) -> list[Figure]:
 
 
 async def crowd_figures(
-    name: str, seconds: float, more: str, bus_address: str, wearers: int
+    name: str, seconds: float, more: str = "", bus_address: str = "", wearers: int = 0
 ) -> list[Figure]:
-    is_cut_down = SHORT_MEMORY in more
+    is_cut_down, is_rolled_up = SHORT_MEMORY in more, name == ROLLED_UP
     with tempfile.TemporaryDirectory() as folder, mosquitto(Path(folder)) as port:
         crowd = Crowd(Path(folder), port, more, bus_address)
         try:
+            if is_rolled_up:
+                crowd.data_dir.mkdir()
+                fill_with_old_rows(crowd.data_dir / "series.db", OLD_SECONDS)
             crowd.gateway.start()
             await asyncio.sleep(SETTLE_S)
             begin_s, before = time.time(), crowd.gateway.weigh()
@@ -149,7 +157,9 @@ async def crowd_figures(
             end_s, after = time.time(), crowd.gateway.weigh()
             await asyncio.sleep(COMMIT_S)
             delays_ms = crowd.latencies_ms(begin_s, end_s)
-            times = crowd.times(begin_s, end_s)
+            times = crowd.times(begin_s, end_s, OLD_CHANNELS * OLD_SECONDS * is_rolled_up)
+            if is_rolled_up:
+                _require_rolling(crowd.data_dir)
         finally:
             crowd.close()
     channels = 5 * DEVICES + SERIAL_PORTS + wearers
@@ -184,6 +194,15 @@ async def crowd_figures(
     return [*_missed(name, times, channels, begin_s, end_s), *figures]
 
 
+def _require_rolling(data_dir: Path) -> None:
+    chunks = one_number(data_dir, "SELECT COUNT(*) FROM chunks")
+    if (
+        not chunks
+        or one_number(data_dir, "SELECT MIN(row) FROM head") >= OLD_CHANNELS * OLD_SECONDS
+    ):
+        raise SystemExit("the roll-up was over, or had not begun: not what is to be measured")
+
+
 def _missed(name: str, times: Times, channels: int, begin_s: float, end_s: float) -> list[Figure]:
     kinds = {"st": "Modbus TCP", "p": "serial", "w": "Bluetooth"}
     if len(times) != channels:
@@ -207,13 +226,14 @@ def _passed_over(times_us: Sequence[int], begin_s: float, end_s: float) -> int:
 
 
 def measure(arguments: argparse.Namespace) -> list[Figure]:
-    async def both() -> list[Figure]:
+    async def all_three() -> list[Figure]:
         return [
             *await with_wearers(arguments.seconds),
-            *await crowd_figures("no wearables, under retention", CUT_DOWN_S, SHORT_MEMORY, "", 0),
+            *await crowd_figures("no wearables, under retention", BUSY_STORE_S, SHORT_MEMORY),
+            *await crowd_figures(ROLLED_UP, BUSY_STORE_S),
         ]
 
-    return asyncio.run(both())
+    return asyncio.run(all_three())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """While a large series is rolled up, or cut down to what it may keep, gas alarms are as fast."""
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -9,30 +8,26 @@ from e2e.evidence import status_of, wait_until
 from e2e.external_square import STATIONS, ExternalSquare, stations
 from e2e.gateway_process import head, mqtt_table
 from e2e.servers import subscriber
+from samples.old_series import OLD_CHANNELS, fill_with_old_rows, last_old_us, one_number
 from samples.site_samples import table
-from samples.store_samples import START_US, reading
+from samples.store_samples import reading
 
 from cbrn_gateway.store.series import Series
-from cbrn_gateway.store.series_reader import SeriesReader, Snapshot
+from cbrn_gateway.store.series_reader import SeriesReader
 
 pytestmark = [pytest.mark.needs_mosquitto, pytest.mark.timeout(240)]
 
 AT_MOST_S = 1.0
 ROWS = 150_000
 ENOUGH_GONE = 10_000
-OLD_CHANNELS = 500
 OLD_SECONDS = 4_000
-US = 1_000_000
 BEGUN = "SELECT COUNT(*) > 0 FROM chunks"
 GOES_ON = "SELECT COUNT(*) > 300 FROM chunks"
 TAKES_AWAY = "SELECT MIN(row) > 1000 FROM head"
 
 
 def kept_rows(data_dir: Path) -> int:
-    path = data_dir / "series.db"
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as series:
-        ((rows,),) = series.execute("SELECT COUNT(*) FROM head").fetchall()
-    return rows
+    return one_number(data_dir, "SELECT COUNT(*) FROM head")
 
 
 def test_gas_during_retention_arrives_within_a_second(own_broker, new_daemon, tmp_path):
@@ -59,39 +54,12 @@ def test_gas_during_retention_arrives_within_a_second(own_broker, new_daemon, tm
     assert counters["retention_refused"] == 0
 
 
-def fill_with_old_rows(path: Path) -> None:
-    """Store two million rows as an earlier run of a large square left them, and its snapshot."""
-    series = Series(path)
-    series.append([reading(0, station=f"old{number:03}") for number in range(OLD_CHANNELS)])
-    rows = OLD_CHANNELS * OLD_SECONDS
-    with series.database.transaction() as connection:
-        connection.execute(
-            "INSERT OR REPLACE INTO head"
-            " (row, channel_id, time_us, received_us, value, sigma, quality)"
-            " WITH RECURSIVE numbers (n) AS"
-            " (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :rows)"
-            " SELECT n + 1, n % :channels + 1, :start_us + n / :channels * 1000000,"
-            " :start_us + n / :channels * 1000000, n / 100.0, 0.1, 0 FROM numbers",
-            {"rows": rows, "channels": OLD_CHANNELS, "start_us": START_US},
-        )
-    series.save_snapshot(Snapshot(journal_seq=0, last_row=rows, config_hash="", state=b""))
-    series.close()
-
-
-def one_number(data_dir: Path, query: str, *values: object) -> int:
-    path = data_dir / "series.db"
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as series:
-        ((number,),) = series.execute(query, values).fetchall()
-    return number
-
-
 def test_gas_while_two_million_rows_are_rolled_up(own_broker, new_daemon, tmp_path):
     folder = tmp_path / "gateway"
     site = head(folder) + mqtt_table(own_broker, tmp_path) + stations()
     daemon = new_daemon(site, folder)
     daemon.data_dir.mkdir(parents=True)
-    fill_with_old_rows(daemon.data_dir / "series.db")
-    last_us = START_US + OLD_SECONDS * US
+    fill_with_old_rows(daemon.data_dir / "series.db", OLD_SECONDS)
     new_rows = "SELECT COUNT(*) FROM head WHERE time_us > ?"
     with subscriber(own_broker, "cbrn/#") as soc:
         daemon.start()
@@ -100,7 +68,10 @@ def test_gas_while_two_million_rows_are_rolled_up(own_broker, new_daemon, tmp_pa
         for station in STATIONS:
             square.says(station, 0.1)
         wait_until(
-            lambda: one_number(daemon.data_dir, new_rows, last_us) >= len(STATIONS), "what they say"
+            lambda: (
+                one_number(daemon.data_dir, new_rows, last_old_us(OLD_SECONDS)) >= len(STATIONS)
+            ),
+            "what they say",
         )
         for station, query in zip(STATIONS, (BEGUN, GOES_ON, TAKES_AWAY), strict=True):
             wait_until(lambda query=query: one_number(daemon.data_dir, query), "it is at it")
