@@ -207,7 +207,8 @@ class AlarmMachine:
     def restate(self, told: Alarm, now_us: int) -> list[Alarm]:
         """Publish a version once more, as the next one; nothing where a newer one is out.
 
-        For what was told from memory, while the journal could not take it (safety 18).
+        For what was told from memory, while the journal could not take it (safety 18), and
+        for what shows a time to come after the clock was set.
         """
         published = self.advance(now_us)
         held = self._by_id.get(told.id)

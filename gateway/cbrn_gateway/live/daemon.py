@@ -34,7 +34,7 @@ from cbrn_gateway.live.setup import Setup
 from cbrn_gateway.live.sinks import Sinks, mqtt_consumers
 from cbrn_gateway.live.taps import Taps
 from cbrn_gateway.live.vitals import Vitals
-from cbrn_gateway.pipeline.pipeline import Journalled, Pipeline
+from cbrn_gateway.pipeline.pipeline import Pipeline, Restated
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.payloads import CoverageRow
 from cbrn_gateway.store.memory_mark import MemoryMark
@@ -117,6 +117,7 @@ class Daemon:
             stores.series, stores.spool, on_error=self._store_refuses, keep=keep_of(config.store)
         )
         self._clock_watch.put_right = self._writer.restamp
+        self._clock_watch.on_set = self._state_ends_again
         self._writer.may_move = self._clock_watch.may_move
         self._disk = Disk(folder, config.store, self._clock, self._notices, self._writer.shed)
         self._mark = MemoryMark(folder)
@@ -184,6 +185,7 @@ class Daemon:
                 reader,
                 config.model.config_hash,
                 now_us=self._clock.now().steady_us,
+                ahead_us=self._clock_watch.shift_us,
                 journal_lost=lost,
             )
             self.resumed = await restart.resume(
@@ -304,7 +306,13 @@ class Daemon:
         self._notices.failing(Reason.LOOP_LATE, "gateway", f"{lag_s * 1000:.0f} ms")
 
     def _state_again(self, alarm: Alarm) -> None:
-        self.inbox.put_order(Journalled(self._clock.now().steady_us, alarm))
+        self.inbox.put_order(Restated(self._clock.now().steady_us, alarm))
+
+    def _state_ends_again(self) -> None:
+        """Tell until when what is set aside stays so, by the clock as it is now."""
+        for alarm in self.setup.pipeline.machine.open_alarms():
+            if alarm.until_us is not None:
+                self._state_again(alarm)
 
     def _store_refuses(self, error: StorageError) -> None:
         _LOG.error("the store refuses, rows wait: %s", error)

@@ -52,14 +52,18 @@ class Noticed(msgspec.Struct, frozen=True):
     condition: Condition
 
 
-class Journalled(msgspec.Struct, frozen=True):
-    """A version that was told from memory is in the journal at last, as an event (safety 18)."""
+class Restated(msgspec.Struct, frozen=True):
+    """A published version is to be told once more, as an event.
+
+    It went out from memory and is in the journal at last (safety 18), or its times are
+    others now that the clock was set.
+    """
 
     at_us: int
     alarm: Alarm
 
 
-Event = Reading | Ordered | Noticed | Journalled
+Event = Reading | Ordered | Noticed | Restated
 
 
 class Answer(NamedTuple):
@@ -279,7 +283,7 @@ class Pipeline:
                 self._take_reading(event, at_us, items)
             elif isinstance(event, Ordered):
                 items.append((at_us, event.command))
-            elif isinstance(event, Journalled):
+            elif isinstance(event, Restated):
                 items.append((at_us, event.alarm))
             else:
                 items.append((at_us, event.condition))
