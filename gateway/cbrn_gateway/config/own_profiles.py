@@ -50,6 +50,14 @@ class OwnProfiles:
             self._read[name] = self._own(name) if self._is_there(name) else self._built_in(name)
         return self._read[name]
 
+    def names(self) -> list[str]:
+        """Return the names of the site's own profiles, sorted, whether or not a device has one.
+
+        A file that no device could name is none.
+        """
+        stems = (path.stem for path in self._folder.glob("*.toml"))
+        return sorted(stem for stem in stems if _NAME.fullmatch(stem))
+
     def _is_there(self, name: str) -> bool:
         if _NAME.fullmatch(name) is None:
             return False
