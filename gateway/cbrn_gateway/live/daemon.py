@@ -65,6 +65,7 @@ class Daemon:
         self._loop_watch = LoopWatch(self._came_late)
         self._turned_us: int | None = None
         self._kept = 0
+        self._told_before: dict[str, int | None] = {}
         self._make_stores(config)
         self.setup = self._made_setup(config, pipeline)
         self.outlets.wakers.append(self.setup.sinks.wake)
@@ -193,6 +194,9 @@ class Daemon:
             )
         finally:
             reader.close()
+        if self._clock.now().is_stand_in:
+            left_open = pipeline.machine.open_alarms()
+            self._told_before = {alarm.id: alarm.until_us for alarm in left_open}
         self.outlets.take(self.resumed.out)
         self._notices.adopt(pipeline.machine.open_alarms())
         for aside in self._set_aside:
@@ -310,9 +314,15 @@ class Daemon:
 
     def _state_ends_again(self) -> None:
         """Tell until when what is set aside stays so, by the clock as it is now."""
+        now_us, shift_us = self._clock.now().steady_us, self._clock_watch.shift_us
+        told_before, self._told_before = self._told_before, {}
         for alarm in self.setup.pipeline.machine.open_alarms():
-            if alarm.until_us is not None:
-                self._state_again(alarm)
+            if alarm.until_us is None:
+                continue
+            # told by a clock that was right, before this run knew none
+            is_as_told = told_before.get(alarm.id) == alarm.until_us
+            until_us = alarm.until_us - shift_us if is_as_told else None
+            self.inbox.put_order(Restated(now_us, alarm, until_us))
 
     def _store_refuses(self, error: StorageError) -> None:
         _LOG.error("the store refuses, rows wait: %s", error)

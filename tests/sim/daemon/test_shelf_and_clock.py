@@ -23,13 +23,16 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.ahead_us = 0
+        self.is_synchronised = True
         head = site_head("gw", "varde", "torg", folder / "kept")
         self._site = parse_site(head + chlorine(period_s=1, stale_after_s=600), Path("site.toml"))
 
     def run(self) -> DaemonHere:
         """Return the daemon as `cbrn-gateway run` starts it on this machine."""
         floor_us = stored_until_us(self._site.data_dir)
-        clock = SystemClock(floor_us, synchronised=lambda: True, wall_ns=self._wall_ns)
+        clock = SystemClock(
+            floor_us, synchronised=lambda: self.is_synchronised, wall_ns=self._wall_ns
+        )
         return DaemonHere(self._site, clock)
 
     def _wall_ns(self) -> int:
@@ -103,3 +106,29 @@ async def test_a_shelf_of_an_earlier_run_keeps_its_end_though_the_clock_was_set_
         left_us = held.until_us - run.clock.now().steady_us
         assert abs(left_us - SHELF_S * US_PER_S) < WITHIN_US
         assert abs(run.daemon.outlets.stamped(held).until_us - ends_us(told)) < US_PER_S
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("down_us", [HOUR_US // 2, 4 * HOUR_US])
+async def test_a_shelf_ends_when_it_was_told_though_the_next_start_knew_no_time(tmp_path, down_us):
+    machine = Machine(tmp_path)
+    async with machine.run() as run:
+        await run.chlorine(0.02, 0.02)
+        told = await shelved(run)
+        await run.daemon.outlets.drain()
+    boots_at_us = -time.time_ns() // 1000
+    machine.ahead_us, machine.is_synchronised = boots_at_us, False
+    async with machine.run() as run:
+        await run.until(lambda: run.daemon.resumed, "the start")
+        assert run.clock.now().is_stand_in
+        await run.until(lambda: run.pipeline.now_us, "a turn")
+        machine.ahead_us = down_us
+        if down_us < SHELF_S * US_PER_S:
+            now = await run.until(lambda: newest(run, told["id"], "shelved"), "the end")
+            (held,) = (a for a in run.pipeline.machine.open_alarms() if a.id == told["id"])
+            left_us = held.until_us - run.clock.now().steady_us
+            assert abs(left_us - (SHELF_S * US_PER_S - down_us)) < WITHIN_US
+            assert abs(ends_us(now) - ends_us(told)) < US_PER_S
+        else:
+            back = await run.until(lambda: newest(run, told["id"], "unack"), "its return")
+            assert back["annunciate"]
