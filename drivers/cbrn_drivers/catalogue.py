@@ -57,7 +57,9 @@ class DriverModule(Protocol):
         """Return a text that is equal for devices on one wire; `options` is an `Options`."""
         ...
 
-    def fields(self, frame: bytes, options: Mapping[str, str]) -> dict[str, object] | list[object]:
+    def fields(
+        self, frame: bytes, options: Mapping[str, str], profile: Profile
+    ) -> dict[str, object] | list[object]:
         """Return the codec's own fields of one frame; raises FrameError."""
         ...
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from cbrn_core.errors import FrameError
 from cbrn_core.place import Fix
 from cbrn_core.times import format_rfc3339
-from cbrn_drivers.catalogue import DriverModule, load_driver, load_profile
+from cbrn_drivers.catalogue import load_driver, load_profile
 from cbrn_drivers.decoded import DecodedReading
+from cbrn_drivers.profile import Profile
 
 _HEX = re.compile(r"(?:0[xX])?((?:[0-9A-Fa-f]{2})+)")
 _BETWEEN_HEX = re.compile(r"[\s:,]+")
@@ -33,7 +34,7 @@ class _FormatError(FrameError):
 
 
 def decode_line(
-    profile_name: str, line: str, mode: str, options: Mapping[str, str], *, fields: bool
+    profile: Profile | str, line: str, mode: str, options: Mapping[str, str], *, fields: bool
 ) -> dict[str, object]:
     r"""Return what one frame says, as one JSON-ready object.
 
@@ -41,7 +42,7 @@ def decode_line(
     records; else `{"readings": […]}`. A bad frame gives `{"error": kind, "detail": …}`.
 
     Args:
-        profile_name: a profile or one of its aliases.
+        profile: a profile, or the name or an alias of a built-in one.
         line: one frame; the line's own end may be left on it.
         mode: `hex`, or else text with JSON escapes (`\u0002`), one character a byte.
         options: what the wire carries elsewhere (`request`, `gas`, `register` …).
@@ -50,13 +51,15 @@ def decode_line(
     Raises:
         ConfigError: no such profile, or an option is missing or wrong.
     """
-    profile = load_profile(profile_name)
+    if isinstance(profile, str):
+        profile = load_profile(profile)
     driver = load_driver(profile.driver)
     told = {"profile": profile.name, **options}
     try:
         frame = frame_of_line(line, mode)
         if fields:
-            return _fields(driver, frame, told)
+            found = driver.fields(frame, told, profile)
+            return {"records": found} if isinstance(found, list) else found
         decoded = driver.decode_readings(frame, told, profile)
     except FrameError as error:
         return {"error": error.kind, "detail": str(error)}
@@ -64,10 +67,10 @@ def decode_line(
 
 
 def decode_lines(
-    profile_name: str, line: str, mode: str, options: Mapping[str, str], *, fields: bool
+    profile: Profile | str, line: str, mode: str, options: Mapping[str, str], *, fields: bool
 ) -> list[dict[str, object]]:
     """Return the output lines of one frame: as `decode_line`, but one object per reading."""
-    decoded = decode_line(profile_name, line, mode, options, fields=fields)
+    decoded = decode_line(profile, line, mode, options, fields=fields)
     readings = None if fields else decoded.get("readings")
     return readings if isinstance(readings, list) else [decoded]
 
@@ -121,11 +124,6 @@ def _place(fix: Fix | None) -> dict[str, object]:
         "gnss_fix": fix.gnss_fix,
     }
     return {key: value for key, value in place.items() if value is not None}
-
-
-def _fields(driver: DriverModule, frame: bytes, options: Mapping[str, str]) -> dict[str, object]:
-    found = driver.fields(frame, options)
-    return {"records": found} if isinstance(found, list) else found
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -1,8 +1,8 @@
 """Modbus frames for `decode`: the codec's own fields, and readings.
 
-Options: `profile` (whose register map), `request` (the frame that was answered, hex) or
-`register` (printed number of the first one), `unit_id` (who must have answered),
-`framing` (rtu unless "tcp"), `address_base`, `gas`.
+Options: `request` (the frame that was answered, hex) or `register` (printed number of the
+first one), `unit_id` (who must have answered), `framing` (rtu unless "tcp"),
+`address_base`, `gas`.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ from collections.abc import Mapping
 import msgspec
 
 from cbrn_core.errors import ConfigError, ExceptionReply, FrameError, Problem, UnexpectedReply
-from cbrn_drivers.catalogue import load_profile
 from cbrn_drivers.codec.modbus import (
     Frame,
     ReadReply,
@@ -27,19 +26,18 @@ from cbrn_drivers.modbus_profile import HOLDING_BASE, RegisterMap, register_map
 from cbrn_drivers.modbus_verdict import readings_of
 from cbrn_drivers.profile import ChannelProfile, Profile
 
-DEFAULT_PROFILE = "sensepoint-xcd"
 FLOAT32_DIGITS = 6
 """Significant digits that every float32 carries."""
 
 
-def fields(frame: bytes, options: Mapping[str, str]) -> dict[str, object]:
+def fields(frame: bytes, options: Mapping[str, str], profile: Profile) -> dict[str, object]:
     """Return what one frame says, named as in the profile's register map.
 
     Raises:
         FrameError: damaged, not Modbus, or not the answer to `request`.
         ConfigError: an option that cannot be used.
     """
-    registers = _registers(load_profile(options.get("profile", DEFAULT_PROFILE)), options)
+    registers = _registers(profile, options)
     parsed = _parsed(frame, options)
     if isinstance(parsed, Refusal):
         return {

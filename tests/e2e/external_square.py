@@ -10,6 +10,8 @@ from e2e.gateway_process import Daemon
 from e2e.servers import CITY, SITE, TOOL_USER, Mosquitto, Subscriber, program
 from samples.site_samples import table
 
+from cbrn_gateway.alarms.texts_types import StoreLevel
+
 STATIONS = ("st01", "st02", "st03")
 DEADLY_PPM = 90.0
 
@@ -53,7 +55,7 @@ class ExternalSquare:
     def technical(self) -> set[str]:
         """Return the texts of all technical alarms about a store."""
         told = [alert["properties"] for alert in alerts(self.soc)]
-        return {p["text"] for p in told if p["level"] == "store fails"}
+        return {p["text"] for p in told if p["level"] in set(StoreLevel)}
 
     def ends(self) -> dict[str, int]:
         """End the daemon in order; return the counters of its farewell."""

@@ -163,7 +163,9 @@ class Driver:
         except (ReadTimeout, FrameError) as error:
             self._count("timeout" if isinstance(error, ReadTimeout) else error.kind)
             detector.doubt()
-            self._schedule.missed(device_id, started_us, self._clock.now().steady_us)
+            now_us = self._clock.now().steady_us
+            garbled = isinstance(error, FrameError)
+            self._schedule.missed(device_id, started_us, now_us, garbled=garbled)
             if self._schedule.all_silent:
                 raise ReadTimeout(f"none of {len(self._detectors)} detectors answers") from error
             return []

@@ -82,7 +82,7 @@ def open_bus(devices: Sequence[Device], clock: Clock) -> "Ze03Driver":
     return Ze03Driver(device, options, clock)
 
 
-def fields(frame: bytes, _options: Mapping[str, str]) -> dict[str, object]:
+def fields(frame: bytes, _options: Mapping[str, str], _profile: Profile) -> dict[str, object]:
     """Return the fields of one frame, from the module or from the host."""
     command = host_command(frame)
     if command is not None:

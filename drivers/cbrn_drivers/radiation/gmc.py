@@ -84,7 +84,7 @@ def open_bus(devices: Sequence[Device], clock: Clock) -> "GmcDriver":
     return GmcDriver(device, options, clock)
 
 
-def fields(frame: bytes, options: Mapping[str, str]) -> dict[str, object]:
+def fields(frame: bytes, options: Mapping[str, str], _profile: Profile) -> dict[str, object]:
     """Return the fields of one reply.
 
     `-o request=<GETCPM>>` says what was asked; without it a `<…>>` frame is a command of

@@ -74,7 +74,7 @@ def open_log(profile: Profile, lines: Iterable[bytes], station: str) -> "LogRead
     return LogReader(profile, lines, station)
 
 
-def fields(frame: bytes, _options: Mapping[str, str]) -> dict[str, object]:
+def fields(frame: bytes, _options: Mapping[str, str], _profile: Profile) -> dict[str, object]:
     """Return the fields of one line; a comment is returned as such."""
     line = frame_of_line(frame.rstrip(b"\r\n"))
     if line.startswith(_COMMENT):

@@ -100,7 +100,7 @@ def channel_ids(options: Options, profile: Profile) -> tuple[str, ...]:
     return tuple(c.id for c in profile.channels if wanted[c.id])
 
 
-def fields(frame: bytes, options: Mapping[str, str]) -> dict[str, object]:
+def fields(frame: bytes, options: Mapping[str, str], _profile: Profile) -> dict[str, object]:
     """Return the fields of one value; `-o uuid=2A38` or `2A19`, without it 2A37."""
     match _uuid(options):
         case "2A37":

@@ -54,7 +54,7 @@ def open_bus(devices: Sequence[Device], clock: Clock) -> "WindSonicDriver":
     return WindSonicDriver(device, options, clock)
 
 
-def fields(frame: bytes, _options: Mapping[str, str]) -> dict[str, object]:
+def fields(frame: bytes, _options: Mapping[str, str], _profile: Profile) -> dict[str, object]:
     """Return the fields of one line."""
     return _decode(frame).fields()
 

@@ -204,15 +204,21 @@ class AlarmMachine:
                 self._hold(self._revived(alarm, sounded.get(alarm.id, 0)))
         return len(self._held)
 
-    def restate(self, told: Alarm, now_us: int) -> list[Alarm]:
+    def restate(self, told: Alarm, now_us: int, until_us: int | None = None) -> list[Alarm]:
         """Publish a version once more, as the next one; nothing where a newer one is out.
 
-        For what was told from memory, while the journal could not take it (safety 18).
+        For what was told from memory, while the journal could not take it (safety 18), and
+        for what shows a time to come after the clock was set; `until_us` is that time where
+        it is another one now.
         """
         published = self.advance(now_us)
         held = self._by_id.get(told.id)
         if held is not None and held.alarm.version == told.version:
-            return [*published, self._publish(held, self._now_us)]
+            if until_us is None:
+                return [*published, self._publish(held, self._now_us)]
+            until_us = max(until_us, self._now_us)
+            self._schedule(until_us, held)
+            return [*published, self._publish(held, self._now_us, until_us=until_us)]
         if held is None and told.state is AlarmState.NORMAL:
             again = {"version": told.version + 1, "changed_us": self._now_us, "annunciate": False}
             published.append(msgspec.structs.replace(told, **again))

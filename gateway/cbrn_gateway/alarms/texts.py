@@ -19,6 +19,7 @@ condition; all are optional and unknown ones are ignored:
 ``fault_code``, ``detail``          the instrument's or receiver's own words
 ``silent_s``, ``jump``, ``jump_s``, ``moved_m``  of technical alarms
 ``about``              the link or control room of a technical alarm
+``free_mb``            room left on a disk that fills up
 ``exercise``           name of the exercise
 ``confirmed_by``, ``method``        the person behind certainty "confirmed"
 ====================== =======================================================

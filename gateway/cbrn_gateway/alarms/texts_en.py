@@ -55,7 +55,7 @@ _WHAT = {
     Reason.DELIVERY_REFUSED: (
         "{where}: a receiver refused a message or a subscription{detail}; it is not delivered."
     ),
-    Reason.STORE_FAILED: "{where}: a store of this gateway fails{detail}; alarms still rise.",
+    Reason.STORE_FAILED: "{where}: {store}{detail}; alarms still rise.",
     Reason.LOOP_LATE: (
         "{where}: the gateway was held up{detail}; alarms still rise, they may come late."
     ),
@@ -109,7 +109,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} is not in service; alarms still rise.",
     Reason.LINK_DOWN: "{where}: no contact, last known state may be wrong.",
     Reason.DELIVERY_REFUSED: "{where}: a receiver refused a message or a subscription.",
-    Reason.STORE_FAILED: "{where}: a store of this gateway fails; alarms still rise.",
+    Reason.STORE_FAILED: "{where}: {store}; alarms still rise.",
     Reason.LOOP_LATE: "{where}: the gateway was held up; alarms may come late.",
     Reason.PATH_UNPROVEN: "{where}: path to SOC {about} not proven.",
     Reason.COVERAGE_LOST: "{where} cannot detect {agent} now.",
@@ -162,6 +162,10 @@ _PHRASES = {
     Phrase.FOR: " for {duration}",
     Phrase.MOVED_UNKNOWN: "away",
     Phrase.BARS: ", {bars} of 8 bars",
+    Phrase.STORE_FAILS: "a store of this gateway fails",
+    Phrase.DISK_NEARLY_FULL: "the disk of this gateway is nearly full",
+    Phrase.DISK_FULL: "the disk of this gateway is full",
+    Phrase.FREE_MB: "{free} MB free",
     Phrase.SINGLE_SENSOR: "Single sensor, treat as real.",
     Phrase.ALSO_ANSWERS_TO: "This sensor also answers to {others}.",
     Phrase.ALSO_EXPLAINED: "Also explained by {explanation}.",

@@ -33,7 +33,7 @@ from cbrn_gateway.alarms.texts_amounts import (
 )
 from cbrn_gateway.alarms.texts_names import other_gases, substance
 from cbrn_gateway.alarms.texts_prose import clipped, tidy
-from cbrn_gateway.alarms.texts_types import Catalogue, Phrase
+from cbrn_gateway.alarms.texts_types import Catalogue, Phrase, StoreLevel
 
 RADIATION_DISTANCE_M = 30
 RADIATION_DISTANCE_SOURCE = "IAEA EPR-First Responders 2006"
@@ -42,6 +42,10 @@ RADIATION_DISTANCE_SOURCE = "IAEA EPR-First Responders 2006"
 _LISTED_STATIONS = 6
 _RADIO_WORD = 28
 _LEAST_SPOKEN_S = 0.01
+_DISK_WORDS: dict[str, Phrase] = {
+    StoreLevel.DISK_NEARLY_FULL: Phrase.DISK_NEARLY_FULL,
+    StoreLevel.DISK_FULL: Phrase.DISK_FULL,
+}
 _FIGURE = re.compile(r"AEGL-[123]|ERPG-[123]|IDLH")
 
 
@@ -196,7 +200,8 @@ class Story:
         }
         fields |= self._amounts() | self._levels(fields["setpoint"]) | self._technical()
         fields |= self._times()
-        fields["condition"] = clipped(condition.level, 60) or condition.reason.value
+        level = self._translated(condition.level)
+        fields["condition"] = clipped(level, 60) or condition.reason.value
         return fields | {"near_source": self._near_source()}
 
     def _setpoint(self) -> str:
@@ -261,6 +266,7 @@ class Story:
         phrases = words.phrases
         return {
             "detail": self._detail(),
+            "store": phrases[_DISK_WORDS.get(self.condition.level, Phrase.STORE_FAILS)],
             "about": self.fact_word("about") or "–",
             "silent": phrases[Phrase.FOR].format(duration=spelt(duration_text(silent_s), words))
             if silent_s is not None and silent_s >= _LEAST_SPOKEN_S
@@ -404,6 +410,8 @@ class Story:
         code, detail = self.condition.facts.get("fault_code"), self.fact_word("detail")
         if self.condition.reason is Reason.NOT_IN_SERVICE:
             detail = detail or self.not_in_service_reason()
+        if (free_mb := self.fact_number("free_mb")) is not None:
+            detail = self.words.phrases[Phrase.FREE_MB].format(free=f"{free_mb:.0f}")
         has_code = isinstance(code, int | str) and not isinstance(code, bool)
         parts = [str(code)] if has_code and str(code) != "0" else []
         parts += [detail] if detail else []

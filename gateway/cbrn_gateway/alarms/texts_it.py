@@ -57,9 +57,7 @@ _WHAT = {
         "{where}: un destinatario ha rifiutato un messaggio o un abbonamento{detail}; "
         "non è consegnato."
     ),
-    Reason.STORE_FAILED: (
-        "{where}: guasto di un archivio di questo gateway{detail}; gli allarmi continuano."
-    ),
+    Reason.STORE_FAILED: "{where}: {store}{detail}; gli allarmi continuano.",
     Reason.LOOP_LATE: (
         "{where}: il gateway è stato trattenuto{detail}; "
         "gli allarmi continuano, ma possono arrivare in ritardo."
@@ -116,7 +114,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} non è in servizio; gli allarmi scattano comunque.",
     Reason.LINK_DOWN: "{where}: nessun contatto, l'ultimo stato noto può essere errato.",
     Reason.DELIVERY_REFUSED: "{where}: un destinatario ha rifiutato un messaggio o un abbonamento.",
-    Reason.STORE_FAILED: "{where}: guasto di un archivio del gateway; gli allarmi continuano.",
+    Reason.STORE_FAILED: "{where}: {store}; gli allarmi continuano.",
     Reason.LOOP_LATE: "{where}: il gateway è stato trattenuto; allarmi forse in ritardo.",
     Reason.PATH_UNPROVEN: "{where}: percorso verso la sala operativa {about} non provato.",
     Reason.COVERAGE_LOST: "{where}: {agent} ora non rilevabile.",
@@ -169,6 +167,10 @@ _PHRASES = {
     Phrase.FOR: " da {duration}",
     Phrase.MOVED_UNKNOWN: "distanza ignota",
     Phrase.BARS: ", {bars} barre su 8",
+    Phrase.STORE_FAILS: "guasto di un archivio di questo gateway",
+    Phrase.DISK_NEARLY_FULL: "il disco di questo gateway è quasi pieno",
+    Phrase.DISK_FULL: "il disco di questo gateway è pieno",
+    Phrase.FREE_MB: "{free} MB liberi",
     Phrase.SINGLE_SENSOR: "Un solo sensore, trattare come reale.",
     Phrase.ALSO_ANSWERS_TO: "Il sensore risponde anche a {others}.",
     Phrase.ALSO_EXPLAINED: "Spiegato anche da {explanation}.",
@@ -261,6 +263,9 @@ ITALIAN = Catalogue(
         (r"(AEGL-\d) \((\d+) min\) exceeded", r"\1 (\2 min) superato"),
         (r"\(momentary\)", "(istantanea)"),
         (r"\bexceeded\b", "superato"),
+        (r"^store fails$", "guasto di un archivio"),
+        (r"^disk nearly full$", "disco quasi pieno"),
+        (r"^disk full$", "disco pieno"),
     ),
     phrases=_PHRASES,
 )

@@ -54,9 +54,7 @@ _WHAT = {
     Reason.DELIVERY_REFUSED: (
         "{where}: en mottaker avviste en melding eller et abonnement{detail}; det er ikke levert."
     ),
-    Reason.STORE_FAILED: (
-        "{where}: et lager i denne gatewayen svikter{detail}; alarmer går fortsatt."
-    ),
+    Reason.STORE_FAILED: "{where}: {store}{detail}; alarmer går fortsatt.",
     Reason.LOOP_LATE: (
         "{where}: gatewayen ble holdt opp{detail}; alarmer går fortsatt, men kan komme sent."
     ),
@@ -113,7 +111,7 @@ _BRIEF = {
     Reason.NOT_IN_SERVICE: "{where} er ikke i drift; alarmer går likevel.",
     Reason.LINK_DOWN: "{where}: ingen kontakt, siste kjente tilstand kan være feil.",
     Reason.DELIVERY_REFUSED: "{where}: en mottaker avviste en melding eller et abonnement.",
-    Reason.STORE_FAILED: "{where}: et lager i gatewayen svikter; alarmer går fortsatt.",
+    Reason.STORE_FAILED: "{where}: {store}; alarmer går fortsatt.",
     Reason.LOOP_LATE: "{where}: gatewayen ble holdt opp; alarmer kan komme sent.",
     Reason.PATH_UNPROVEN: "{where}: veien til vaktsentral {about} er ikke bevist.",
     Reason.COVERAGE_LOST: "{where} kan ikke oppdage {agent} nå.",
@@ -166,6 +164,10 @@ _PHRASES = {
     Phrase.FOR: " på {duration}",
     Phrase.MOVED_UNKNOWN: "bort",
     Phrase.BARS: ", {bars} av 8 streker",
+    Phrase.STORE_FAILS: "et lager i denne gatewayen svikter",
+    Phrase.DISK_NEARLY_FULL: "disken i denne gatewayen er nesten full",
+    Phrase.DISK_FULL: "disken i denne gatewayen er full",
+    Phrase.FREE_MB: "{free} MB ledig",
     Phrase.SINGLE_SENSOR: "Enkelt sensor, behandle som reelt.",
     Phrase.ALSO_ANSWERS_TO: "Sensoren reagerer også på {others}.",
     Phrase.ALSO_EXPLAINED: "Også forklart av {explanation}.",
@@ -254,6 +256,9 @@ NORWEGIAN = Catalogue(
         (r"(AEGL-\d) \((\d+) min\) exceeded", r"\1 (\2 min) overskredet"),
         (r"\(momentary\)", "(øyeblikksverdi)"),
         (r"\bexceeded\b", "overskredet"),
+        (r"^store fails$", "lager svikter"),
+        (r"^disk nearly full$", "disk nesten full"),
+        (r"^disk full$", "disk full"),
     ),
     phrases=_PHRASES,
 )

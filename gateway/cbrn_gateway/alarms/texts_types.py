@@ -8,6 +8,14 @@ from cbrn_core.alarm import AlarmState, Basis, Certainty, Reason
 from cbrn_core.reading import DetectionClass
 
 
+class StoreLevel(StrEnum):
+    """Levels of the alarm about a store, mildest first."""
+
+    FAILS = "store fails"
+    DISK_NEARLY_FULL = "disk nearly full"
+    DISK_FULL = "disk full"
+
+
 class Phrase(StrEnum):
     """Sentences that belong to no single rule or state."""
 
@@ -39,6 +47,10 @@ class Phrase(StrEnum):
     FOR = "for"
     MOVED_UNKNOWN = "moved_unknown"
     BARS = "bars"
+    STORE_FAILS = "store_fails"
+    DISK_NEARLY_FULL = "disk_nearly_full"
+    DISK_FULL = "disk_full"
+    FREE_MB = "free_mb"
     COUNTS_OF = "counts_of"
     SINGLE_SENSOR = "single_sensor"
     ALSO_ANSWERS_TO = "also_answers_to"

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal, TextIO
 
 import click
@@ -10,7 +11,9 @@ import msgspec
 
 from cbrn_core.errors import ConfigError, Problem
 from cbrn_drivers.decode import decode_lines
+from cbrn_drivers.profile import Profile
 from cbrn_gateway.cli import EXIT_FAILED
+from cbrn_gateway.cli.options import profile_beside, profiles_option
 
 _HEX = re.compile(r"\s*([0-9a-fA-F]{2}\s*)+")
 
@@ -24,17 +27,25 @@ _HEX = re.compile(r"\s*([0-9a-fA-F]{2}\s*)+")
 @click.option(
     "-o", "options", multiple=True, metavar="KEY=VALUE", help="What the wire carries elsewhere."
 )
+@profiles_option
 def command(
-    profile: str, frames: TextIO, *, fields: bool, mode: str | None, options: tuple[str, ...]
+    profile: str,
+    frames: TextIO,
+    site_file: Path | None,
+    *,
+    fields: bool,
+    mode: str | None,
+    options: tuple[str, ...],
 ) -> None:
     """Decode frames of PROFILE, one a line (hex, or text with JSON escapes).
 
-    -o gives request, uuid, mac, key, unit_id, register … as KEY=VALUE. Exit status 1
-    when any frame was bad.
+    -o gives request, uuid, mac, key, unit_id, register … as KEY=VALUE. -c SITE.toml makes
+    the site's own profiles known. Exit status 1 when any frame was bad.
     """
+    chosen = profile_beside(site_file, profile)
     parsed = dict(_split(option) for option in options)
     bad = False
-    for shown in _decoded(profile, frames, mode, parsed, fields=fields):
+    for shown in _decoded(chosen, frames, mode, parsed, fields=fields):
         bad = bad or "error" in shown
         click.echo(msgspec.json.encode(shown))
     if bad:
@@ -42,7 +53,7 @@ def command(
 
 
 def _decoded(
-    profile: str, frames: TextIO, mode: str | None, options: dict[str, str], *, fields: bool
+    profile: Profile, frames: TextIO, mode: str | None, options: dict[str, str], *, fields: bool
 ) -> Iterable[dict[str, object]]:
     for line in frames:
         frame = line.rstrip("\r\n")

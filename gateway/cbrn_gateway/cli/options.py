@@ -11,6 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cbrn_core.errors import ConfigError, Problem
+from cbrn_drivers.catalogue import load_profile
+from cbrn_drivers.profile import Profile
+from cbrn_gateway.config.own_profiles import OwnProfiles
+
 site_option = click.option(
     "-c",
     "--config",
@@ -19,7 +24,29 @@ site_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="The site file (TOML).",
 )
+profiles_option = click.option(
+    "-c",
+    "--config",
+    "site_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A site file (TOML): the site's own profiles, in profiles/ beside it, count too.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+def profile_beside(site_file: Path | None, name: str) -> Profile:
+    """Return a profile by name, or a built-in one by alias; a site's own lie beside its file.
+
+    Raises:
+        ConfigError: no such profile, or it is damaged.
+    """
+    if site_file is None:
+        return load_profile(name)
+    problems: list[Problem] = []
+    profile = OwnProfiles(site_file.parent, problems).find(name)
+    if profile is None:
+        raise ConfigError(problems)
+    return profile
 
 
 def printable(text: str) -> str:

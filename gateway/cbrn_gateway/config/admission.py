@@ -1,5 +1,6 @@
 """Which site files a daemon may run on, and as what."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -33,16 +34,20 @@ def admitted(config: SiteConfig) -> SiteConfig:
     return msgspec.structs.replace(config, model=model)
 
 
-def candidate(text: str, current: SiteConfig) -> SiteConfig:
+def candidate(
+    text: str, current: SiteConfig, own_profiles: Mapping[str, str] | None = None
+) -> SiteConfig:
     """Return what a new text of the current site's file means, as the daemon would run it.
 
-    Relative paths in it start at the folder of the site file, wherever it was read from.
+    Relative paths in it start at the folder of the site file, wherever it was read from;
+    `own_profiles` (texts by name) stand for the profiles that lie there now.
 
     Raises:
         ConfigError: not a site file, or one that a running daemon cannot change to.
     """
     simulated = any(device.simulated for device in current.model.devices.values())
-    config = admitted(parse_site(text, current.path, allow_simulated=simulated))
+    site = parse_site(text, current.path, allow_simulated=simulated, own_profiles=own_profiles)
+    config = admitted(site)
     problems = standing_problems(current, config)
     if problems:
         raise ConfigError(problems)

@@ -64,15 +64,25 @@ def load_site(path: Path, *, allow_simulated: bool = False) -> SiteConfig:
     return _site_config(raw, path, problems, allow_simulated=allow_simulated)
 
 
-def parse_site(text: str, path: Path, *, allow_simulated: bool = False) -> SiteConfig:
+def parse_site(
+    text: str,
+    path: Path,
+    *,
+    allow_simulated: bool = False,
+    own_profiles: Mapping[str, str] | None = None,
+) -> SiteConfig:
     """Resolve the text of a site file; `path` is where its relative paths start.
+
+    `own_profiles`: texts by name, in place of the folder of the site's own profiles.
 
     Raises:
         ConfigError: with every problem and its path.
     """
     problems: list[Problem] = []
     raw = parse_toml(text, str(path), problems)
-    return _site_config(raw, path, problems, allow_simulated=allow_simulated)
+    return _site_config(
+        raw, path, problems, own_profiles=own_profiles, allow_simulated=allow_simulated
+    )
 
 
 def config_hash(raw: Mapping[str, Any]) -> str:
@@ -81,13 +91,18 @@ def config_hash(raw: Mapping[str, Any]) -> str:
 
 
 def _site_config(
-    raw: dict[str, Any] | None, path: Path, problems: list[Problem], *, allow_simulated: bool
+    raw: dict[str, Any] | None,
+    path: Path,
+    problems: list[Problem],
+    *,
+    own_profiles: Mapping[str, str] | None = None,
+    allow_simulated: bool,
 ) -> SiteConfig:
     if raw is None:
         raise ConfigError(problems)
     known = _KNOWN | _NOT_BUILT
     problems += [Problem(key_path("", key), "unknown table") for key in raw if key not in known]
-    config = _resolve(raw, path, problems)
+    config = _resolve(raw, path, OwnProfiles(path.parent, problems, own_profiles), problems)
     if not allow_simulated:
         problems += _simulated_marks(raw)
     if problems or config is None:
@@ -95,12 +110,13 @@ def _site_config(
     return config
 
 
-def _resolve(raw: dict[str, Any], path: Path, problems: list[Problem]) -> SiteConfig | None:
+def _resolve(
+    raw: dict[str, Any], path: Path, own_profiles: OwnProfiles, problems: list[Problem]
+) -> SiteConfig | None:
     gateway = required_table(raw, "gateway", GatewayTable, problems)
     site = required_table(raw, "site", SiteTable, problems)
     zones = resolve_zones(raw, problems)
     stations = resolve_stations(raw, zones, problems)
-    own_profiles = OwnProfiles(path.parent, problems)
     devices = _devices(raw, stations, own_profiles, problems)
     channels = _channels(devices, problems)
     policy, own_policy = _policy(raw, path, problems)
@@ -137,6 +153,7 @@ def _resolve(raw: dict[str, Any], path: Path, problems: list[Problem]) -> SiteCo
         mqtt=mqtt,
         influx=influx,
         store=store,
+        own_profiles=own_profiles.texts,
         wearers=wearers,
         not_built=tuple(sorted(_NOT_BUILT & raw.keys())),
     )

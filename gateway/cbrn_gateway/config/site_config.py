@@ -19,6 +19,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
         path: the site file; paths in it start at its folder, those of secrets already do here.
         playbook: as written; `approved` is what follows from it, by play.
         config_trial_s: how long a new configuration has to prove itself in a running daemon.
+        own_profiles: texts of the site's own profiles that its devices name, by name.
         not_built: tables that are valid but that this version does not use yet.
     """
 
@@ -33,6 +34,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
     mqtt: MqttTable | None = None
     influx: InfluxTable | None = None
     store: StoreTable = StoreTable()
+    own_profiles: dict[str, str] = {}
     wearers: tuple[WearerTable, ...] = ()
     not_built: tuple[str, ...] = ()
 

@@ -28,6 +28,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def read_toml(path: Path, where: str, problems: list[Problem]) -> dict[str, Any] | None:
     """Return the tables of a file, None with a problem under `where` if it has none."""
+    text = read_text(path, where, problems)
+    return None if text is None else parse_toml(text, where, problems)
+
+
+def read_text(path: Path, where: str, problems: list[Problem]) -> str | None:
+    """Return the text of a file, None with a problem under `where` if it has none."""
     try:
         with path.open("rb") as stream:
             octets = stream.read(LARGEST_FILE_BYTES + 1)
@@ -38,7 +44,7 @@ def read_toml(path: Path, where: str, problems: list[Problem]) -> dict[str, Any]
     if len(octets) > LARGEST_FILE_BYTES:
         problems.append(Problem(where, f"larger than {LARGEST_FILE_BYTES} bytes"))
         return None
-    return parse_toml(text, where, problems)
+    return text
 
 
 def parse_toml(text: str, where: str, problems: list[Problem]) -> dict[str, Any] | None:

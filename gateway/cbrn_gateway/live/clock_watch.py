@@ -30,8 +30,9 @@ class ClockWatch:
     """Tells when the wall clock is set, and gives what this run stamped the right time then.
 
     The pipeline runs on the steady clock, which begins at the wall time of the start. Once
-    the wall clock has been set, alerts show their times by it. What was stored while the
-    steady clock stood in for one that was known to be wrong, `put_right` moves by so many µs.
+    the wall clock has been set, alerts show their times by it; `on_set` hears of it, since
+    what was told before may show a time to come. What was stored while the steady clock
+    stood in for one that was known to be wrong, `put_right` moves by so many µs.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ClockWatch:
         self._notices = notices
         self._synchronised = synchronised or kernel_synchronised
         self.put_right: Callable[[int], Awaitable[int]] = _none_moved
+        self.on_set: Callable[[], None] = _ignore
         self.restamped = 0
         now = clock.now()
         self._began_us = now.steady_us
@@ -80,6 +82,7 @@ class ClockWatch:
         self._ahead_us = ahead_us
         if abs(moved_us) > seconds_to_us(SET_S):
             self._notices.failing(Reason.CLOCK_SET, _ABOUT, f"by {_signed(moved_us)}")
+            self.on_set()
         settled = now.steady_us - self._began_us >= seconds_to_us(UNSYNCED_AFTER_S)
         if settled:
             self._is_holding = False
@@ -92,7 +95,10 @@ class ClockWatch:
         return is_right_again
 
     def stamped(self, alarm: Alarm) -> Alarm:
-        """Return the alarm with the times of this run as the wall clock tells them."""
+        """Return the alarm with the times of this run as the wall clock tells them.
+
+        Its end lies ahead, whichever run it was set in: that is a time of this run.
+        """
         if not self.shift_us:
             return alarm
         return msgspec.structs.replace(
@@ -100,7 +106,7 @@ class ClockWatch:
             raised_us=self._wall_us(alarm.raised_us),
             changed_us=self._wall_us(alarm.changed_us),
             ack_us=None if alarm.ack_us is None else self._wall_us(alarm.ack_us),
-            until_us=None if alarm.until_us is None else self._wall_us(alarm.until_us),
+            until_us=None if alarm.until_us is None else alarm.until_us + self.shift_us,
         )
 
     async def _put_right(self) -> None:
@@ -118,6 +124,10 @@ class ClockWatch:
 async def _none_moved(_shift_us: int) -> int:
     """Stand in where nothing is stored."""
     return 0
+
+
+def _ignore() -> None:
+    """Stand in where nobody wants to know."""
 
 
 def _signed(moved_us: int) -> str:

@@ -34,7 +34,7 @@ from cbrn_gateway.live.setup import Setup
 from cbrn_gateway.live.sinks import Sinks, mqtt_consumers
 from cbrn_gateway.live.taps import Taps
 from cbrn_gateway.live.vitals import Vitals
-from cbrn_gateway.pipeline.pipeline import Journalled, Pipeline
+from cbrn_gateway.pipeline.pipeline import Pipeline, Restated
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.payloads import CoverageRow
 from cbrn_gateway.store.memory_mark import MemoryMark
@@ -65,6 +65,7 @@ class Daemon:
         self._loop_watch = LoopWatch(self._came_late)
         self._turned_us: int | None = None
         self._kept = 0
+        self._told_before: dict[str, int | None] = {}
         self._make_stores(config)
         self.setup = self._made_setup(config, pipeline)
         self.outlets.wakers.append(self.setup.sinks.wake)
@@ -117,6 +118,7 @@ class Daemon:
             stores.series, stores.spool, on_error=self._store_refuses, keep=keep_of(config.store)
         )
         self._clock_watch.put_right = self._writer.restamp
+        self._clock_watch.on_set = self._state_ends_again
         self._writer.may_move = self._clock_watch.may_move
         self._disk = Disk(folder, config.store, self._clock, self._notices, self._writer.shed)
         self._mark = MemoryMark(folder)
@@ -184,6 +186,7 @@ class Daemon:
                 reader,
                 config.model.config_hash,
                 now_us=self._clock.now().steady_us,
+                ahead_us=self._clock_watch.shift_us,
                 journal_lost=lost,
             )
             self.resumed = await restart.resume(
@@ -191,6 +194,9 @@ class Daemon:
             )
         finally:
             reader.close()
+        if self._clock.now().is_stand_in:
+            left_open = pipeline.machine.open_alarms()
+            self._told_before = {alarm.id: alarm.until_us for alarm in left_open}
         self.outlets.take(self.resumed.out)
         self._notices.adopt(pipeline.machine.open_alarms())
         for aside in self._set_aside:
@@ -304,7 +310,19 @@ class Daemon:
         self._notices.failing(Reason.LOOP_LATE, "gateway", f"{lag_s * 1000:.0f} ms")
 
     def _state_again(self, alarm: Alarm) -> None:
-        self.inbox.put_order(Journalled(self._clock.now().steady_us, alarm))
+        self.inbox.put_order(Restated(self._clock.now().steady_us, alarm))
+
+    def _state_ends_again(self) -> None:
+        """Tell until when what is set aside stays so, by the clock as it is now."""
+        now_us, shift_us = self._clock.now().steady_us, self._clock_watch.shift_us
+        told_before, self._told_before = self._told_before, {}
+        for alarm in self.setup.pipeline.machine.open_alarms():
+            if alarm.until_us is None:
+                continue
+            # told by a clock that was right, before this run knew none
+            is_as_told = told_before.get(alarm.id) == alarm.until_us
+            until_us = alarm.until_us - shift_us if is_as_told else None
+            self.inbox.put_order(Restated(now_us, alarm, until_us))
 
     def _store_refuses(self, error: StorageError) -> None:
         _LOG.error("the store refuses, rows wait: %s", error)

@@ -12,6 +12,7 @@ from pathlib import Path
 from cbrn_core.alarm import Reason
 from cbrn_core.clock import Clock
 from cbrn_core.errors import StorageError
+from cbrn_gateway.alarms.texts_types import StoreLevel
 from cbrn_gateway.config.structs import BYTES_PER_MB, StoreTable
 from cbrn_gateway.live.notices import Notices
 from cbrn_gateway.store.ballast import Ballast, free_bytes
@@ -22,7 +23,11 @@ LOOK_EVERY_S = 1.0
 ROOM_AGAIN = 1.1
 """Storing goes on above this multiple of the floor, so that it does not flutter."""
 
+LEAST_FULL_BYTES = BYTES_PER_MB
+"""With less room than this, or than the ballast takes, a disk is full."""
+
 _ABOUT = "disk"
+_RANKS = {level: rank for rank, level in enumerate(StoreLevel)}
 _SHED = (frozenset[str](), frozenset({"reading"}), frozenset({"reading", "estimate"}))
 
 Shed = Callable[[frozenset[str]], None]
@@ -49,8 +54,10 @@ class Disk:
         self._clock = clock
         self._notices = notices
         self._shed = shed
+        self._full_bytes = max(LEAST_FULL_BYTES, self._ballast_bytes)
         self._level = 0
         self._released = False
+        self._is_full = False
 
     async def run(self) -> None:
         """Keep the ballast and the floor; a disk that does not answer is waited for."""
@@ -67,6 +74,7 @@ class Disk:
             return
         await self._keep_ballast(room_bytes)
         self._judge_floor(room_bytes)
+        self._judge_full(room_bytes)
         self._tell(room_bytes)
 
     async def give_room(self) -> bool:
@@ -76,7 +84,8 @@ class Disk:
         self._set_level(len(_SHED) - 1)
         if made_room:
             _LOG.error("the disk is full: the ballast was released for the journal")
-        self._notices.failing(Reason.STORE_FAILED, _ABOUT, "disk full, ballast released")
+        self._is_full = True
+        self._tell_level(StoreLevel.DISK_FULL)
         return made_room
 
     def counters(self) -> dict[str, int]:
@@ -114,12 +123,21 @@ class Disk:
         else:
             self._released = False
 
+    def _judge_full(self, room_bytes: int) -> None:
+        if room_bytes < self._full_bytes:
+            self._is_full = True
+        elif room_bytes >= 2 * self._full_bytes and not self._released:
+            self._is_full = False
+
     def _tell(self, room_bytes: int) -> None:
-        if self._released:
-            detail = "disk full, ballast released"
-        elif self._level:
-            detail = f"disk nearly full: {room_bytes // BYTES_PER_MB} MB free"
+        if self._is_full:
+            self._tell_level(StoreLevel.DISK_FULL)
+        elif self._released or self._level:
+            free_mb = int(room_bytes // BYTES_PER_MB)
+            self._tell_level(StoreLevel.DISK_NEARLY_FULL, free_mb=free_mb)
         else:
             self._notices.mended(Reason.STORE_FAILED, _ABOUT)
-            return
-        self._notices.failing(Reason.STORE_FAILED, _ABOUT, detail)
+
+    def _tell_level(self, level: StoreLevel, **facts: int) -> None:
+        facts["level_rank"] = _RANKS[level]
+        self._notices.failing(Reason.STORE_FAILED, _ABOUT, "", level.value, facts)

@@ -9,7 +9,7 @@ from cbrn_core.clock import Clock
 from cbrn_core.reading import Reading
 from cbrn_core.times import US_PER_S
 from cbrn_gateway.pipeline.drops import DropCounter
-from cbrn_gateway.pipeline.pipeline import Event, Journalled, Noticed, Ordered
+from cbrn_gateway.pipeline.pipeline import Event, Noticed, Ordered, Restated
 
 MOST_READINGS = 100_000
 DROP_INBOX_FULL = "inbox_full"
@@ -45,7 +45,7 @@ class Inbox:
             self._events.append(event)
         self._filled.set()
 
-    def put_order(self, event: Ordered | Noticed | Journalled) -> None:
+    def put_order(self, event: Ordered | Noticed | Restated) -> None:
         """Take in a command, or what the gateway noticed of itself."""
         self._events.append(event)
         self._filled.set()

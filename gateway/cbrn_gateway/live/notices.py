@@ -1,6 +1,6 @@
 """What the gateway sees of itself – a link, a disk, a refusal – as technical conditions."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from cbrn_core.alarm import Alarm, AlarmKey, AlarmKind, Basis, Condition, Reason, Scope
 from cbrn_core.clock import Clock
@@ -8,12 +8,13 @@ from cbrn_core.quantities import Hazard
 from cbrn_core.site_model import SiteModel
 from cbrn_core.times import seconds_to_us
 from cbrn_gateway.alarms.policy import Policy, priority
+from cbrn_gateway.alarms.texts_types import StoreLevel
 from cbrn_gateway.pipeline.pipeline import Noticed
 
 _WORDS = {
     Reason.LINK_DOWN: "no contact",
     Reason.DELIVERY_REFUSED: "delivery refused",
-    Reason.STORE_FAILED: "store fails",
+    Reason.STORE_FAILED: StoreLevel.FAILS.value,
     Reason.CLOCK_SET: "clock set",
     Reason.CLOCK_UNSYNCED: "clock not synchronised",
     Reason.LOOP_LATE: "gateway held up",
@@ -25,6 +26,7 @@ _STANDING = frozenset({Reason.CONFIG_NOT_IN_FORCE})
 """Troubles that do not end by themselves."""
 
 _LONGEST_DETAIL = 120
+_NO_FACTS: Mapping[str, int] = {}
 
 _Trouble = tuple[Reason, str]
 
@@ -52,10 +54,18 @@ class Notices:
         self._seen_us: dict[_Trouble, int | None] = {}
         self._levels: dict[_Trouble, str] = {}
 
-    def failing(self, reason: Reason, about: str, detail: str, level: str | None = None) -> None:
+    def failing(
+        self,
+        reason: Reason,
+        about: str,
+        detail: str,
+        level: str | None = None,
+        facts: Mapping[str, int] = _NO_FACTS,
+    ) -> None:
         """Say that something about `about` (mqtt, influx, series …) fails now.
 
-        Another `level` (its own words by default) is told as a change of the same alarm.
+        Another `level` (its own words by default) is told as a change of the same alarm; it
+        sounds again where the `level_rank` of the `facts` is higher.
         """
         now_us = self._clock.now().steady_us
         trouble = (reason, about)
@@ -64,13 +74,14 @@ class Notices:
         self._seen_us[trouble] = now_us
         self._levels[trouble] = level
         if is_new:
-            self._tell(reason, about, now_us, detail[:_LONGEST_DETAIL], active=True)
+            said = {"detail": detail[:_LONGEST_DETAIL]} if detail else {}
+            self._tell(reason, about, now_us, {**said, **facts}, active=True)
 
     def mended(self, reason: Reason, about: str) -> None:
         """Say that it works; told once."""
         if self._seen_us.get((reason, about)) is not None:
             self._seen_us[reason, about] = None
-            self._tell(reason, about, self._clock.now().steady_us, "", active=False)
+            self._tell(reason, about, self._clock.now().steady_us, {}, active=False)
 
     def reconfigure(self, model: SiteModel, policy: Policy) -> None:
         """Speak for another configuration of the same site."""
@@ -93,7 +104,15 @@ class Notices:
             if reason not in _STANDING and seen_us is not None and seen_us <= before_us:
                 self.mended(reason, about)
 
-    def _tell(self, reason: Reason, about: str, now_us: int, detail: str, *, active: bool) -> None:
+    def _tell(
+        self,
+        reason: Reason,
+        about: str,
+        now_us: int,
+        facts: Mapping[str, str | int],
+        *,
+        active: bool,
+    ) -> None:
         rank = getattr(self._policy.technical, reason.value)
         condition = Condition(
             key=AlarmKey(f"{self._site.id}/{about}", AlarmKind.TECHNICAL, reason.value),
@@ -107,6 +126,6 @@ class Notices:
             basis=Basis.MOMENTARY,
             scope=Scope.SITE,
             clears_when="it works again",
-            facts={"about": about, "detail": detail} if detail else {"about": about},
+            facts={"about": about, **facts},
         )
         self._put(Noticed(now_us, condition))

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,13 +18,14 @@ from cbrn_core.clock import Clock
 from cbrn_core.errors import ConfigError, InputError, Problem, StorageError
 from cbrn_core.times import US_PER_S, format_rfc3339
 from cbrn_gateway.alarms.render import render_event
-from cbrn_gateway.config.admission import candidate, read_text
+from cbrn_gateway.config.admission import candidate
 from cbrn_gateway.config.plan import plan
 from cbrn_gateway.config.site_config import SiteConfig
-from cbrn_gateway.config.versions import Versions, write_whole
+from cbrn_gateway.config.versions import Versions
 from cbrn_gateway.live.config_wire import ConfigAnswer, ConfigRequest, Verb, told
 from cbrn_gateway.live.notices import Notices
 from cbrn_gateway.live.setup import Setup
+from cbrn_gateway.live.site_files import SiteFiles
 from cbrn_gateway.live.trial import Trial, working
 from cbrn_gateway.store.journal import Journal
 
@@ -83,7 +83,7 @@ class Reload:
         self._versions = Versions(setup.config.data_dir)
         self._known: dict[int, SiteConfig] = {}
         self._current = self._confirmed = InForce(setup.config, None, 0)
-        self._site_text: str | None = None
+        self._files = SiteFiles(setup.config.path)
         self._trial: Trial | None = None
         self._lock = asyncio.Lock()
         self._stirred = asyncio.Event()
@@ -94,11 +94,12 @@ class Reload:
         config = self._setup.config
         self._notices.mended(Reason.CONFIG_NOT_IN_FORCE, ABOUT)
         try:
-            self._site_text = await asyncio.to_thread(read_text, config.path)
+            text = await asyncio.to_thread(self._files.read)
         except ConfigError as error:
             _LOG.warning("this configuration cannot be kept: %s", error)
             return
-        self._current = await self._kept(Wish(self._site_text, GATEWAY, "start"), config)
+        self._files.were_read(text, config)
+        self._current = await self._kept(Wish(text, GATEWAY, "start"), config)
         self._confirmed = self._current
 
     def site_file_changed(self) -> None:
@@ -150,27 +151,27 @@ class Reload:
         text = await asyncio.to_thread(self._versions.text, version)
         known = self._known.get(version.number)
         if known is None:
+            own = await asyncio.to_thread(self._versions.own_profiles, version)
             try:
-                known = await asyncio.to_thread(candidate, text, self._setup.config)
+                known = await asyncio.to_thread(candidate, text, self._setup.config, own)
             except ConfigError as error:
                 raise InputError(f"version {version.number} cannot be used: {error}") from None
         if known.model.config_hash != version.config_hash:
             shown = version.config_hash[:_HASH_SHOWN]
-            text = (
-                f"{shown} cannot come back: a policy, playbook or profile that it names was changed"
+            raise InputError(
+                f"{shown} cannot come back: a policy or playbook that it names was changed"
             )
-            raise InputError(text)
         return Wish(text, actor, "rollback", replaces, config=known)
 
     async def _apply_site_file(self) -> None:
         try:
-            text = await asyncio.to_thread(read_text, self._setup.config.path)
+            text = await asyncio.to_thread(self._files.read)
         except ConfigError as error:
             answer = self._refused("the site file cannot be read", error.problems)
         else:
             answer = await self._apply(Wish(text, GATEWAY, "reload"))
             if answer.accepted:
-                self._site_text = text
+                self._files.were_read(text, self._setup.config)
         if not answer.accepted:
             problems = [f"{p.path}: {p.reason}" for p in answer.problems]
             why = (*problems, answer.reason or "")[0]
@@ -193,6 +194,8 @@ class Reload:
         """Change to a configuration; raises what keeps it from being made."""
         planned = await asyncio.to_thread(plan, self._setup.config, config)
         if planned.is_empty and not self._setup.is_touched_by(config):
+            if wish.replaces is None:
+                self._files.were_read(None, config)
             return self._answer(reason="nothing changes")
         before = working(self._setup) if self._trial is None else self._trial.before
         await self._setup.change(config)
@@ -201,6 +204,7 @@ class Reload:
         self.counters["config.applied"] += 1
         self._trial = None
         if wish.replaces is None:
+            self._files.were_read(None, config)
             self._trial = Trial(self._setup, self._confirmed.config, before, began_us)
             self._stirred.set()
         self._current = await self._recorded(wish, config, changes)
@@ -227,7 +231,7 @@ class Reload:
         """Make what is in force the configuration to go back to.
 
         `write` makes it that of the next start, too: not where the gateway went back by
-        itself, since the site file is then somebody's work that has still to be mended.
+        itself, since its files are then somebody's work that has still to be mended.
         """
         self._trial = None
         self._confirmed = self._current
@@ -235,21 +239,7 @@ class Reload:
         self._notices.mended(Reason.CONFIG_NOT_IN_FORCE, ABOUT)
         await self._setup.sinks.settle(config)
         if write and text is not None:
-            await asyncio.to_thread(self._write_site_file, config.path, text)
-
-    def _write_site_file(self, path: Path, text: str) -> None:
-        """Let the next start begin with what is in force, unless somebody edits the file."""
-        try:
-            written = read_text(path)
-            if written == text:
-                return
-            if written != self._site_text:
-                _LOG.warning("%s was edited meanwhile: the next start begins with it", path)
-                return
-            write_whole(path, text.encode())
-            self._site_text = text
-        except (ConfigError, OSError) as error:
-            _LOG.warning("the next start begins with the old configuration: %s", error)
+            await asyncio.to_thread(self._files.write, text, config)
 
     async def _recorded(self, wish: Wish, config: SiteConfig, changes: tuple[str, ...]) -> InForce:
         """Tell log, journal and history of a change, and let a restart go on from here."""
@@ -287,6 +277,7 @@ class Reload:
                 how=wish.how,
                 replaces=wish.replaces,
                 reason=wish.reason,
+                own_profiles=config.own_profiles,
             )
         except StorageError as error:
             _LOG.error("this configuration cannot be kept: %s", error)

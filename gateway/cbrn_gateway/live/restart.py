@@ -57,7 +57,8 @@ class Restart:
     """Brings a new pipeline to where the stores say that the last one was.
 
     `now_us` (steady): what is journalled later was stamped by a clock that was wrong, and
-    counts as told now; else nothing would be due until then. `journal_lost`: a part of the
+    counts as told now; else nothing would be due until then. By `ahead_us` the wall clock,
+    which the journal shows, is ahead of the steady one. `journal_lost`: a part of the
     journal is lost, or was in memory alone. It may have told versions that nobody here
     knows: every alarm goes on beyond them.
     """
@@ -70,6 +71,7 @@ class Restart:
         config_hash: str,
         *,
         now_us: int,
+        ahead_us: int,
         journal_lost: bool = False,
     ) -> None:
         self._pipeline = pipeline
@@ -77,6 +79,7 @@ class Restart:
         self._series = series
         self._config_hash = config_hash
         self._now_us = now_us
+        self._ahead_us = ahead_us
         self._journal_lost = journal_lost
 
     async def resume(self, keep_samples: KeepSamples, keep_alert: KeepAlert) -> Resumed:
@@ -124,11 +127,12 @@ class Restart:
         return list(ended)
 
     def _told(self, alarms: Sequence[Alarm]) -> list[Alarm]:
-        now_us = self._now_us
         return [
-            alarm
-            if alarm.changed_us <= now_us
-            else msgspec.structs.replace(alarm, changed_us=now_us)
+            msgspec.structs.replace(
+                alarm,
+                changed_us=min(alarm.changed_us, self._now_us),
+                until_us=None if alarm.until_us is None else alarm.until_us - self._ahead_us,
+            )
             for alarm in alarms
         ]
 

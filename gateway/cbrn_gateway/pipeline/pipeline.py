@@ -52,14 +52,20 @@ class Noticed(msgspec.Struct, frozen=True):
     condition: Condition
 
 
-class Journalled(msgspec.Struct, frozen=True):
-    """A version that was told from memory is in the journal at last, as an event (safety 18)."""
+class Restated(msgspec.Struct, frozen=True):
+    """A published version is to be told once more, as an event.
+
+    It went out from memory and is in the journal at last (safety 18), or its times are
+    others now that the clock was set. `until_us` (steady) is then the end that it was told
+    to have, where that was not known on this clock before.
+    """
 
     at_us: int
     alarm: Alarm
+    until_us: int | None = None
 
 
-Event = Reading | Ordered | Noticed | Journalled
+Event = Reading | Ordered | Noticed | Restated
 
 
 class Answer(NamedTuple):
@@ -76,7 +82,7 @@ class _Turn(NamedTuple):
     stale: bool
 
 
-_Item = tuple[int, Accepted | _Turn | Command | Condition | Alarm]
+_Item = tuple[int, Accepted | _Turn | Command | Condition | Restated]
 _Judge = Callable[..., list[Condition]]
 
 
@@ -145,8 +151,8 @@ class Pipeline:
                 self._turn(what, at_us, out)
             elif isinstance(what, Command):
                 self._obey(what, at_us, out)
-            elif isinstance(what, Alarm):
-                out.alarms += self.machine.restate(what, at_us)
+            elif isinstance(what, Restated):
+                out.alarms += self.machine.restate(what.alarm, at_us, what.until_us)
             else:
                 self._apply((what,), at_us, out)
         self._advance(max(now_us, self._now_us), out)
@@ -279,8 +285,8 @@ class Pipeline:
                 self._take_reading(event, at_us, items)
             elif isinstance(event, Ordered):
                 items.append((at_us, event.command))
-            elif isinstance(event, Journalled):
-                items.append((at_us, event.alarm))
+            elif isinstance(event, Restated):
+                items.append((at_us, event))
             else:
                 items.append((at_us, event.condition))
         self._find_stale(max(at_us, now_us), items)

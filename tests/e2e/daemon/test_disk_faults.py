@@ -115,8 +115,7 @@ def is_storing_again(square: ExternalSquare, before: int) -> bool:
 
 
 def is_about_room(text: str) -> bool:
-    # "nearly" where the look of each second comes before the first refusal
-    return "disk full" in text or "disk nearly full" in text
+    return "the disk of this gateway is full" in text
 
 
 def has_returned(square: ExternalSquare) -> bool:

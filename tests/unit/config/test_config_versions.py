@@ -87,3 +87,68 @@ def test_only_the_owner_may_read_what_is_kept(versions, tmp_path):
     folder = tmp_path / FOLDER
     assert folder.stat().st_mode & 0o077 == 0
     assert all(file.stat().st_mode & 0o077 == 0 for file in folder.iterdir())
+
+
+def put_with(versions, profiles, text="site"):
+    return versions.add(
+        text,
+        f"{text}{sorted(profiles.items())}",
+        time="2026-06-01T06:00:00.000Z",
+        actor="anna",
+        how="reload",
+        own_profiles=profiles,
+    )
+
+
+def profile_files(tmp_path):
+    return list((tmp_path / FOLDER / "profiles").glob("*"))
+
+
+def test_a_version_comes_back_with_the_profiles_that_it_had(versions, tmp_path):
+    put_with(versions, {"mast": "one", "gas": "same"})
+    put_with(versions, {"mast": "two", "gas": "same"})
+    old = versions.choose(None)
+    assert versions.text(old) == "site"
+    assert versions.own_profiles(old) == {"mast": "one", "gas": "same"}
+    assert len(profile_files(tmp_path)) == 3
+    assert all(file.stat().st_mode & 0o077 == 0 for file in profile_files(tmp_path))
+
+
+def test_what_was_taken_out_of_force_for_its_profile_is_passed_over(versions):
+    put_with(versions, {"mast": "one"})
+    put_with(versions, {"mast": "two"})
+    put_with(versions, {"mast": "three"})
+    put(versions, "x", replaces=3)
+    assert versions.choose(None).number == 2
+
+
+def test_profiles_leave_with_the_last_version_that_names_them(versions, tmp_path):
+    for number in range(MOST_KEPT + 5):
+        put_with(versions, {"mast": f"text {number}", "gas": "same"})
+    assert len(profile_files(tmp_path)) == MOST_KEPT + 1
+    assert versions.own_profiles(versions.all()[0]) == {"mast": "text 5", "gas": "same"}
+
+
+@pytest.mark.parametrize("damage", ["changed", None])
+def test_a_profile_that_was_changed_or_lost_does_not_come_back(versions, tmp_path, damage):
+    put_with(versions, {"mast": "one"})
+    (file,) = profile_files(tmp_path)
+    put_with(versions, {"mast": "two"})
+    file.unlink() if damage is None else file.write_text(damage)
+    with pytest.raises(InputError, match="profile mast of 1"):
+        versions.own_profiles(versions.choose(None))
+
+
+def test_a_line_that_names_another_file_is_a_damaged_line(versions, tmp_path):
+    put_with(versions, {"mast": "one"})
+    put_with(versions, {"mast": "two"})
+    listed = tmp_path / FOLDER / "versions.jsonl"
+    digest = versions.all()[0].own_profiles["mast"]
+    listed.write_bytes(listed.read_bytes().replace(digest.encode(), b"../../site"))
+    assert [v.number for v in versions.all()] == [2]
+
+
+def test_a_version_of_before_profiles_were_kept_is_read_with_those_of_now(versions, tmp_path):
+    put(versions, "a", "b")
+    assert b"own_profiles" not in (tmp_path / FOLDER / "versions.jsonl").read_bytes()
+    assert versions.own_profiles(versions.choose(None)) is None

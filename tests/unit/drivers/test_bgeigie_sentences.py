@@ -157,15 +157,16 @@ def test_a_receiver_without_a_fix_takes_nothing_from_the_counts(place):
 def test_status_sentences_and_comments_are_told_apart_from_measurements():
     profile = load_profile("safecast-bgeigie")
     status = sealed("BNXSTS,0300,2013-11-01T23:51:55Z,23,45,3900,1")
-    assert fields(status, {})["header"] == "BNXSTS"
-    assert fields(b"# format=1.2.9nano\r\n", {}) == {"comment": "format=1.2.9nano"}
+    assert fields(status, {}, profile)["header"] == "BNXSTS"
+    assert fields(b"# format=1.2.9nano\r\n", {}, profile) == {"comment": "format=1.2.9nano"}
     assert decode_readings(status, {}, profile) == []
     assert decode_readings(b"# NEW LOG", {}, profile) == []
 
 
 def test_noise_before_the_last_start_is_passed_over():
     good = sealed(f"{HEAD},{PLACE},5,300")
-    assert fields(b"\x00\xff$BNRDD,20" + good, {}) == fields(good, {})
+    profile = load_profile("safecast-bgeigie")
+    assert fields(b"\x00\xff$BNRDD,20" + good, {}, profile) == fields(good, {}, profile)
 
 
 def test_a_reading_survives_json():

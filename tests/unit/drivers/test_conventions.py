@@ -70,7 +70,7 @@ def test_a_driver_offers_what_the_catalogue_expects(key):
     for name, parameters in {
         "open_bus": ["devices", "clock"],
         "bus_key": ["options"],
-        "fields": ["frame", "options"],
+        "fields": ["frame", "options", "profile"],
         "decode_readings": ["frame", "options", "profile"],
     }.items():
         found = [p.lstrip("_") for p in inspect.signature(getattr(driver, name)).parameters]
@@ -124,7 +124,7 @@ def test_no_damage_to_a_published_frame_gives_anything_but_a_frame_error(profile
         options["request"] = frame["request"]
     for broken in damaged(bytes_of(frame)):
         for decode in (
-            functools.partial(driver.fields, broken, options),
+            functools.partial(driver.fields, broken, options, profile),
             functools.partial(driver.decode_readings, broken, options, profile),
         ):
             with contextlib.suppress(FrameError):

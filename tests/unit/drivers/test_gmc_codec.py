@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cbrn_core.errors import FieldError, FrameError, LengthError, UnexpectedReply
+from cbrn_drivers.catalogue import load_profile
 from cbrn_drivers.codec import gmc
 from cbrn_drivers.codec.gmc import Calibration, Dialect
 from cbrn_drivers.codec.gmc_replies import decode_reply, reply_readings
@@ -159,7 +160,7 @@ def test_an_unknown_request_is_refused_with_the_list_of_those_that_have_a_reply(
 
 def test_an_unknown_dialect_is_refused():
     with pytest.raises(FieldError, match="rfc1801"):
-        driver.fields(b"\x00\x17", {"dialect": "rfc9999"})
+        driver.fields(b"\x00\x17", {"dialect": "rfc9999"}, load_profile("gq-gmc-500"))
 
 
 def test_the_driver_holds_no_command_that_writes_the_configuration():

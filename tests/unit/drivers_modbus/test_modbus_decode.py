@@ -27,7 +27,7 @@ def sealed(body: bytes) -> bytes:
 @pytest.mark.parametrize("frame", GOLDEN, ids=[f["id"] for f in GOLDEN])
 def test_every_golden_frame_gives_the_fields_it_must(frame):
     profile = PROFILES.get(frame["id"].partition("_")[0], "sensepoint-xcd")
-    shown = fields(bytes.fromhex(frame["input_hex"]), {"profile": profile})
+    shown = fields(bytes.fromhex(frame["input_hex"]), {}, load_profile(profile))
     assert {key: shown.get(key) for key in frame["expect"]} == frame["expect"]
 
 
@@ -36,26 +36,26 @@ def test_every_golden_frame_gives_the_fields_it_must(frame):
     [{"request": REQUEST}, {"register": "40003"}, {"register": "2"}, {"register": "40003..40007"}],
 )
 def test_what_the_wire_does_not_say_may_be_told(told):
-    assert fields(REPLY, told)["gas"] == 31.5
-    assert fields(REPLY, told)["registers"] == "40003..40007"
+    assert fields(REPLY, told, XCD)["gas"] == 31.5
+    assert fields(REPLY, told, XCD)["registers"] == "40003..40007"
 
 
 def test_registers_elsewhere_give_other_fields():
-    shown = fields(REPLY, {"register": "40100"})
+    shown = fields(REPLY, {"register": "40100"}, XCD)
     assert shown["registers"] == "40100..40104"
     assert "gas" not in shown
 
 
 def test_the_identity_word_is_taken_apart():
-    shown = fields(sealed(bytes.fromhex("0503022505")), {"register": "40001"})
+    shown = fields(sealed(bytes.fromhex("0503022505")), {"register": "40001"}, XCD)
     assert (shown["identity_type"], shown["identity_address"]) == (0x25, 5)
 
 
 def test_a_tcp_frame_is_read_where_it_is_said_to_be_one():
     frame = struct.pack(">HHHB", 1, 0, 13, 5) + REPLY[1:-2]
-    assert fields(frame, {"framing": "tcp"})["gas"] == 31.5
+    assert fields(frame, {"framing": "tcp"}, XCD)["gas"] == 31.5
     with pytest.raises(ChecksumError):
-        fields(frame, {})
+        fields(frame, {}, XCD)
 
 
 def test_an_alarm_reply_is_a_reading_with_the_instruments_own_alarm():
@@ -89,7 +89,7 @@ def test_a_reply_to_another_question_is_refused(told):
     with pytest.raises(UnexpectedReply):
         decode_readings(REPLY, told, XCD)
     with pytest.raises(UnexpectedReply):
-        fields(REPLY, told)
+        fields(REPLY, told, XCD)
 
 
 @pytest.mark.parametrize(
@@ -102,14 +102,13 @@ def test_a_reply_to_another_question_is_refused(told):
         {"register": "200000"},
         {"unit_id": "five"},
         {"address_base": "high"},
-        {"profile": "nothing-like-it"},
     ],
 )
 def test_an_option_that_cannot_be_used_is_a_configuration_error(told):
     with pytest.raises(ConfigError):
-        fields(REPLY, told)
+        fields(REPLY, told, XCD)
 
 
 def test_a_number_that_is_none_is_shown_as_null():
     frame = sealed(bytes.fromhex("0503047FC00000"))
-    assert fields(frame, {"register": "40003"})["gas"] is None
+    assert fields(frame, {"register": "40003"}, XCD)["gas"] is None

@@ -1,12 +1,23 @@
 import asyncio
+import random
 from collections import Counter
+from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from msgspec import ValidationError, convert
 
 from cbrn_core.channel import Device, Grade
 from cbrn_core.clock import Now
-from cbrn_core.errors import ConfigError, Disconnected, ExceptionReply, ReadTimeout
+from cbrn_core.errors import (
+    ChecksumError,
+    ConfigError,
+    Disconnected,
+    ExceptionReply,
+    LengthError,
+    ReadTimeout,
+    UnexpectedReply,
+)
 from cbrn_core.quantities import Quantity
 from cbrn_core.reading import Quality
 from cbrn_drivers.catalogue import load_driver, load_profile
@@ -42,6 +53,13 @@ class FakeLink:
         self.units = dict.fromkeys(units)
         self.polls = Counter()
         self.opened = 0
+        self.spoils = {}
+        self.noise = lambda: False
+        self.damaged_s = 0.04
+
+    def spoil(self, unit_id, size, error, times):
+        """Let the next so many reads of a size fail."""
+        self.spoils[unit_id, size] = SimpleNamespace(error=error, times=times, last_us=0)
 
     async def open(self):
         self.opened += 1
@@ -51,9 +69,10 @@ class FakeLink:
 
     async def read(self, request):
         await asyncio.sleep(0)
-        error = self.units[request.unit_id]
+        error = self.units[request.unit_id] or self._spoilt(request)
         if error is not None:
-            self.clock.us += 600_000 if isinstance(error, ReadTimeout) else 40_000
+            took_s = 0.6 if isinstance(error, ReadTimeout) else self.damaged_s
+            self.clock.us += round(took_s * 1e6)
             self.polls[request.unit_id] += 1
             raise error
         self.clock.us += 40_000
@@ -63,6 +82,16 @@ class FakeLink:
             return GAS_NAME
         self.polls[request.unit_id] += 1
         return SAMPLE
+
+    def _spoilt(self, request):
+        if self.noise():
+            return ChecksumError("noise")
+        spoil = self.spoils.get((request.unit_id, request.size))
+        if spoil is None or spoil.times == 0:
+            return None
+        spoil.times -= 1
+        spoil.last_us = self.clock.us
+        return spoil.error
 
 
 def device(unit_id=1, name=None, channels=("cl2",), period_s=1.0, **options):
@@ -148,6 +177,92 @@ async def test_a_bus_on_which_nobody_answers_is_given_up_and_can_be_opened_again
         good = await take(driver, clock, 10)
     assert min(good.values()) >= 9
     assert link.opened == 2
+
+
+async def first_good_s(driver, link, clock):
+    """Return after how long the first good reading comes."""
+    async with driver:
+        began_us = clock.us
+        async for batch in driver.batches():
+            if batch[0].quality is Quality.GOOD:
+                return (clock.us - began_us) / 1e6
+    raise AssertionError("batches ended")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "error",
+    [ChecksumError("CRC"), LengthError("cut"), UnexpectedReply("foreign"), ReadTimeout("none")],
+)
+@pytest.mark.parametrize("place", [1, 7, 9], ids=["identity", "gas name", "sample"])
+async def test_a_reply_that_is_lost_once_is_asked_for_again_at_once(error, place):
+    clock = RunningClock()
+    driver = open_bus([device(1, period_s=60.0)], clock)
+    link = driver._link = FakeLink(clock, [1])
+    link.spoil(1, place, error, times=1)
+    assert await first_good_s(driver, link, clock) < 1.5
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("spoilt", [2, 5, 20])
+async def test_an_identity_that_stays_garbled_holds_nothing_back_once_it_is_clean(spoilt):
+    clock = RunningClock()
+    driver = open_bus([device(i, period_s=60.0) for i in (1, 2)], clock)
+    link = driver._link = FakeLink(clock, [1, 2])
+    link.spoil(1, 1, ChecksumError("CRC"), times=spoilt)
+    async with driver:
+        async for batch in driver.batches():
+            if batch[0].device == "x1":
+                break
+    assert link.spoils[1, 1].times == 0
+    assert clock.us - link.spoils[1, 1].last_us < 2_500_000
+
+
+@pytest.mark.asyncio
+async def test_a_noisy_line_leaves_no_detector_unheard_for_long(monkeypatch):
+    monkeypatch.setattr("cbrn_drivers.modbus_schedule.random", random.Random(6))
+    driver, link, clock = bench(10)
+    noise = random.Random(7)
+    link.noise = lambda: noise.random() < 0.2
+    last_us = dict.fromkeys((f"x{i}" for i in range(1, 11)), clock.us)
+    longest_us = dict.fromkeys(last_us, 0)
+    while clock.us < 1_000_000_000 + 1_800_000_000:
+        with suppress(ReadTimeout):
+            async with driver:
+                async for batch in driver.batches():
+                    name = batch[0].device
+                    longest_us[name] = max(longest_us[name], clock.us - last_us[name])
+                    last_us[name] = clock.us
+                    if clock.us > 1_000_000_000 + 1_800_000_000:
+                        break
+    assert max(longest_us.values()) < 30_000_000
+
+
+@pytest.mark.asyncio
+async def test_dead_detectors_do_not_keep_a_garbled_one_waiting():
+    driver, link, clock = bench(10)
+    link.units |= dict.fromkeys(range(1, 8), ReadTimeout("nothing"))
+    link.units[8] = ChecksumError("CRC")
+    async with driver:
+        await take(driver, clock, 120)
+        link.units[8] = None
+        cleaned_us = clock.us
+        async for batch in driver.batches():
+            if batch[0].device == "x8":
+                break
+    assert clock.us - cleaned_us < 5_000_000
+
+
+@pytest.mark.asyncio
+async def test_one_garbled_detector_of_ten_leaves_the_others_their_rate():
+    driver, link, clock = bench(10)
+    link.units[4] = ChecksumError("CRC")
+    link.damaged_s = 0.6
+    async with driver:
+        good = await take(driver, clock, 300)
+    assert good["x4"] == 0
+    assert min(good[f"x{i}"] for i in range(1, 11) if i != 4) >= 0.95 * 300
+    assert link.polls[4] * 600_000 <= 300_000_000 * 0.2 + 3 * 600_000
 
 
 @pytest.mark.asyncio

@@ -200,3 +200,23 @@ def test_a_clock_that_stays_unsynchronised_is_told_after_ten_minutes(clock, sync
 
 def test_the_kernel_is_asked_without_setting_anything():
     assert kernel_synchronised() in {True, False, None}
+
+
+def test_the_end_of_a_shelf_lies_ahead_whichever_run_began_it(clock):
+    watch, _ = watched(clock)
+    until_us = START_US + HOUR_US
+    shelved = alarm(raised_us=START_US - HOUR_US, changed_us=START_US - US_PER_S, until_us=until_us)
+    clock.step_wall(-7200)
+    look(watch, clock, 1)
+    assert watch.stamped(shelved).until_us == until_us - 2 * HOUR_US
+    assert watch.stamped(shelved).changed_us == START_US - US_PER_S
+
+
+def test_a_clock_that_is_set_is_told_to_who_shows_times_to_come(clock):
+    watch, _ = watched(clock)
+    shifts = []
+    watch.on_set = lambda: shifts.append(watch.shift_us)
+    look(watch, clock, 3)
+    clock.step_wall(3600)
+    look(watch, clock, 3)
+    assert shifts == [HOUR_US]

@@ -1,9 +1,10 @@
 """As the disk fills up readings go first, then estimates; the ballast is rebuilt by itself."""
 
 import pytest
-from unit.live.noticing import Gateway
+from unit.live.noticing import CONFIG, Gateway
 
 from cbrn_core.errors import StorageError
+from cbrn_gateway.alarms.texts import describe
 from cbrn_gateway.config.structs import StoreTable
 from cbrn_gateway.live import disk as module
 from cbrn_gateway.live.disk import Disk
@@ -33,10 +34,10 @@ class Room:
         return set(self.shed[-1]) if self.shed else set()
 
     def alarms(self):
-        return [
-            (a.condition.active, a.condition.facts.get("detail"))
-            for a in self.gateway.alarms_after(1)
-        ]
+        return [(a.condition.active, a.condition.level) for a in self.versions()]
+
+    def versions(self):
+        return self.gateway.alarms_after(1)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ async def test_a_disk_nearly_full_is_a_technical_alarm_until_there_is_room(room)
     await room.look(500)
     assert room.alarms() == []
     await room.look(60)
-    assert room.alarms() == [(True, "disk nearly full: 60 MB free")]
+    assert room.alarms() == [(True, "disk nearly full")]
     await room.look(500)
     assert [active for active, _ in room.alarms()] == [False]
 
@@ -73,7 +74,7 @@ async def test_the_ballast_is_built_released_and_built_again_when_there_is_room(
     assert await room.disk.give_room()
     assert not ballast.exists()
     assert set(room.shed[-1]) == {"reading", "estimate"}
-    assert room.alarms() == [(True, "disk full, ballast released")]
+    assert room.alarms() == [(True, "disk full")]
     await room.look(100)
     assert not ballast.exists()
     assert set(room.shed[-1]) == {"reading", "estimate"}
@@ -93,8 +94,8 @@ async def test_no_second_ballast_can_be_released(room):
 
 @pytest.mark.asyncio
 async def test_a_start_on_a_full_disk_is_told_and_the_ballast_built_later(room, tmp_path):
-    await room.look(20)
-    assert room.alarms() == [(True, "disk full, ballast released")]
+    await room.look(0)
+    assert room.alarms() == [(True, "disk full")]
     await room.look(500)
     assert (tmp_path / "ballast").exists()
 
@@ -102,6 +103,72 @@ async def test_a_start_on_a_full_disk_is_told_and_the_ballast_built_later(room, 
 @pytest.mark.asyncio
 async def test_a_file_system_that_does_not_answer_is_told(room):
     await room.look(None)
-    ((active, detail),) = room.alarms()
-    assert active
-    assert "does not answer" in detail
+    (alarm,) = room.versions()
+    assert (alarm.condition.active, alarm.condition.level) == (True, "store fails")
+    assert "does not answer" in alarm.condition.facts["detail"]
+
+
+def words_of(alarm, language):
+    return describe(alarm, CONFIG.model, language=language)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("language", "nearly", "full"),
+    [
+        ("en", "is nearly full (60 MB free)", "the disk of this gateway is full"),
+        ("nb", "er nesten full (60 MB ledig)", "disken i denne gatewayen er full"),
+        ("it", "è quasi pieno (60 MB liberi)", "il disco di questo gateway è pieno"),
+    ],
+)
+async def test_a_disk_nearly_full_that_becomes_full_sounds_again_with_its_own_words(
+    room, language, nearly, full
+):
+    await room.look(500)
+    await room.look(60)
+    (first,) = room.versions()
+    assert nearly in words_of(first, language).text
+    assert await room.disk.give_room()
+    (second,) = room.versions()
+    assert (second.id, second.version, second.annunciate) == (first.id, 2, True)
+    assert second.condition.level == "disk full"
+    said = words_of(second, language)
+    assert full in said.text
+    assert full in said.read_aloud
+    assert nearly not in said.text
+
+
+@pytest.mark.asyncio
+async def test_a_disk_without_room_for_anything_is_full_before_the_journal_is_refused(room):
+    await room.look(500)
+    await room.look(60)
+    room.versions()
+    await room.look(0.4)
+    assert room.alarms() == [(True, "disk full")]
+    # around the edge it is told once
+    await room.look(1.2)
+    await room.look(0.9)
+    await room.look(1.9)
+    assert room.alarms() == []
+
+
+@pytest.mark.asyncio
+async def test_a_full_disk_that_was_cleared_a_little_is_nearly_full_then(room):
+    await room.look(500)
+    await room.look(0)
+    room.versions()
+    await room.look(60)
+    assert [v for _ in range(6) for v in room.alarms()] == [(True, "disk nearly full")]
+    await room.look(500)
+    assert [active for active, _ in room.alarms()] == [False]
+
+
+@pytest.mark.asyncio
+async def test_a_restart_on_a_full_disk_does_not_sound_again(room, tmp_path, monkeypatch):
+    await room.look(0)
+    (told,) = room.versions()
+    later = Room(tmp_path, monkeypatch)
+    later.gateway.pipeline.machine.rebuild([told])
+    later.gateway.notices.adopt(later.gateway.pipeline.machine.open_alarms())
+    await later.look(0)
+    assert later.alarms() == []
