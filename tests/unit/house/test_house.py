@@ -1,12 +1,14 @@
 """The house stays small: sizes, names, one-way imports, one formatter for each thing."""
 
 import ast
+import re
 from pathlib import Path
 from statistics import median, quantiles
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
+TESTS = ROOT / "tests"
 SOURCE_ROOTS = ("gateway", "drivers", "fusion", "firmware-sim")
 SOURCES = sorted(p for root in SOURCE_ROOTS for p in (ROOT / root).rglob("*.py"))
 FORBIDDEN_NAMES = {
@@ -65,3 +67,10 @@ def test_every_module_says_what_it_is_and_uses_no_empty_name(path):
 def test_the_house_is_named_after_what_lives_in_it():
     for root in SOURCE_ROOTS[1:]:
         assert (ROOT / root / "README.md").exists(), f"{root} needs a README"
+
+
+def test_every_test_that_the_list_of_pains_names_is_there():
+    named = re.findall(r"`([\w/]+(?:\.py)?)`", (TESTS / "PAINS.md").read_text().split("|---|")[1])
+    paths = [name for name in named if "/" in name]
+    assert len(paths) > 40
+    assert [name for name in paths if not (TESTS / name).exists()] == []
