@@ -13,7 +13,9 @@ from array import array
 from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cbrn_core.errors import InputError, StorageError
 from cbrn_core.units import Unit
@@ -74,7 +76,8 @@ class _Plan:
         self.places: defaultdict[Place, array[int]] = defaultdict(lambda: array("q"))
         self.to_copy: deque[tuple[Place, Sequence[int]]] | None = None
         self.copied = array("q")
-        self.to_delete: deque[int] | None = None
+        self.to_delete: NDArray[np.int64] | None = None
+        self.deleted = 0
         self.spared: set[int] = set()
 
     @property
@@ -172,8 +175,8 @@ class Roller:
             self._copy(plan, *plan.to_copy.popleft())
             return True
         if plan.to_delete is None:
-            plan.to_delete = deque(sorted(plan.copied))
-        if plan.to_delete:
+            plan.to_delete = np.sort(np.frombuffer(plan.copied, dtype=np.int64))
+        if plan.deleted < len(plan.to_delete):
             self._delete(plan, plan.to_delete)
             return True
         self._after_row = plan.scanned if plan.scanned < plan.last else 0
@@ -251,12 +254,11 @@ class Roller:
             [ordered[start : start + length] for start in range(0, len(ordered), length)],
         )
 
-    def _delete(self, plan: _Plan, to_delete: deque[int]) -> None:
+    def _delete(self, plan: _Plan, to_delete: NDArray[np.int64]) -> None:
         for place in self._series.rewritten or ():
             plan.spared.update(plan.places.get(place, ()))
-        numbers = list(islice(to_delete, _DELETED_ROWS))
-        for _ in numbers:
-            to_delete.popleft()
+        numbers = to_delete[plan.deleted : plan.deleted + _DELETED_ROWS].tolist()
+        plan.deleted += len(numbers)
         doomed = [(number,) for number in numbers if number not in plan.spared]
         if doomed:
             connection = self._series.database.connection
