@@ -20,6 +20,7 @@ from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.config.wires import devices_by_bus
 from cbrn_gateway.live.daemon import Daemon
 from cbrn_gateway.live.data_dir_lock import DataDirLock
+from cbrn_gateway.live.heap import give_back_what_is_free
 from cbrn_gateway.live.restart import clock_going_on
 
 NOTICE = "Not a certified gas-safety, dosimetry or medical device; it does not replace them."
@@ -41,6 +42,7 @@ def command(site_file: Path, log_level: str) -> None:
     One daemon per data_dir; a second one is refused. SIGTERM ends it in order, SIGHUP
     applies the site file anew.
     """
+    give_back_what_is_free()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes too early must not end it
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     site = load_site(site_file)
