@@ -72,7 +72,8 @@ class Links:
                 on_command=operators.answer_asked,
                 on_external=external.take,
                 on_refused=partial(self._refused, MqttSink.name),
-                on_progress=partial(self._progressed, MqttSink.name),
+                on_answer=partial(self._answered, MqttSink.name),
+                on_lasting=partial(self._progressed, MqttSink.name),
                 on_proven=partial(self._notices.mended, Reason.PATH_UNPROVEN),
                 health=health,
                 coverage=coverage,
@@ -169,6 +170,10 @@ class Links:
         level = f"certificate ends in {days} days" if days >= 0 else "certificate has ended"
         detail = f"{name}: {until:%Y-%m-%d %H:%M}Z, {level}"
         self._notices.failing(Reason.CERTIFICATE_EXPIRES, name, detail, level)
+
+    def _answered(self, name: str) -> None:
+        if self._sinks[name][1].answered():
+            self._notices.mended(Reason.LINK_DOWN, name)
 
     def _progressed(self, name: str) -> None:
         self._sinks[name][1].progressed()

@@ -128,7 +128,7 @@ async def test_the_canary_comes_back_through_the_broker_and_its_round_trip_is_in
     broker,
 ):
     proven = []
-    settings = changed(settings_for(broker, socs=[SOC_USER]), status_period_s=0.1)
+    settings = changed(settings_for(broker, socs=[SOC_USER]), lasting_s=0.1, status_period_s=0.1)
     gateway = Gateway(settings, on_proven=proven.append)
     with subscriber(broker, STATUS, f"{BASE}/canary/{SOC_USER}") as soc:
         async with gateway.up():
@@ -142,6 +142,55 @@ async def test_the_canary_comes_back_through_the_broker_and_its_round_trip_is_in
     assert canary["properties"]["user-properties"] == {"schema": "cbrn-canary/1"}
     assert gateway.sink.unproven() == []
     assert gateway.refusals == []
+
+
+@pytest.mark.asyncio
+async def test_the_round_trip_to_the_broker_is_in_the_status_also_without_control_rooms(broker):
+    lasting = []
+    settings = changed(settings_for(broker), lasting_s=0.1, status_period_s=0.1)
+    gateway = Gateway(settings, on_lasting=lambda: lasting.append(1))
+    with subscriber(broker, STATUS) as soc:
+        async with gateway.up():
+            await until(lambda: "mqtt_round_trip_ms" in status_counters(soc))
+            assert 0 <= status_counters(soc)["mqtt_round_trip_ms"] <= 10_000
+    assert lasting
+
+
+@pytest.mark.asyncio
+async def test_two_gateways_of_one_name_throw_each_other_out_and_neither_has_come_to_stay(broker):
+    settings = changed(settings_for(broker, client_id="twin"), lasting_s=5.0)
+    answered, lasting = [], []
+    told = {
+        "on_answer": lambda: answered.append(1),
+        "on_lasting": lambda: lasting.append(1),
+    }
+    one, other = Gateway(settings, **told), Gateway(settings, **told)
+    async with one.up(), other.up():
+        await until(lambda: len(one.errors) >= 3 and len(other.errors) >= 3)
+    # some versions of mosquitto say why, others just close
+    told_by_broker, guessed = "another client has connected", "does another client use twin?"
+    said = [str(error) for error in (*one.errors, *other.errors)]
+    assert any(told_by_broker in text or guessed in text for text in said), said
+    assert answered
+    assert lasting == []
+
+
+@pytest.mark.asyncio
+async def test_what_is_not_read_in_time_is_counted_while_the_connection_stands(broker, monkeypatch):
+    monkeypatch.setattr("cbrn_gateway.sinks.mqtt_client._MOST_QUEUED_MESSAGES", 2)
+    stuck = asyncio.Event()
+
+    async def never(asked):
+        await stuck.wait()
+        return b"{}"
+
+    gateway = Gateway(settings_for(broker), on_command=never)
+    async with gateway.up(), soc_client(broker) as soc:
+        while not gateway.sink.counters["inbound_discarded"]:
+            await soc.publish(f"{BASE}/command", b'{"verb":"ack"}', 1)
+        assert gateway.sink.is_connected
+        stuck.set()
+    assert gateway.errors == []
 
 
 def status_counters(soc) -> dict[str, int]:
