@@ -12,6 +12,7 @@ from cbrn_core.site_model import SiteModel
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.mqtt_alerts import AlertPublisher
 from cbrn_gateway.sinks.mqtt_canary import Canary, ProvenCallback, ignore_proof
+from cbrn_gateway.sinks.mqtt_catch_up import CatchUp
 from cbrn_gateway.sinks.mqtt_client import MqttLink, Outgoing
 from cbrn_gateway.sinks.mqtt_coverage import AskCoverage, CoveragePublisher, no_coverage
 from cbrn_gateway.sinks.mqtt_inbound import CommandCallback, ExternalCallback, Inbound
@@ -136,6 +137,7 @@ class MqttSink:
                     self._tell_status(link),
                     self._canary.run(link),
                     self._coverage.run(link),
+                    self._catch_up.run(link),
                 )
             except asyncio.CancelledError:
                 await self._say_goodbye(link)
@@ -183,6 +185,9 @@ class MqttSink:
         self._coverage = CoveragePublisher(
             calls.coverage, self._topics, self._clock, self.counters, calls.on_refused
         )
+        self._catch_up = CatchUp(
+            outbox, self._topics.gateway, self._clock, self.counters, on_refused=calls.on_refused
+        )
         self._inbound = Inbound(
             self._topics,
             self.counters,
@@ -190,6 +195,7 @@ class MqttSink:
             on_external=calls.on_external,
             on_refused=calls.on_refused,
             canary=self._canary,
+            catch_up=self._catch_up,
             refused_retry_s=settings.refused_retry_s,
         )
 

@@ -277,13 +277,13 @@ async def test_a_broker_killed_again_and_again_loses_no_alert_and_none_goes_back
                 for number in range(40):
                     alarm_id = f"k{number % 10}"
                     newest[alarm_id] = newest.get(alarm_id, 0) + 1
-                    gateway.append(alarm_id, newest[alarm_id], seq=len(gateway.journal.entries) + 1)
+                    gateway.append(alarm_id, newest[alarm_id], seq=len(gateway.journal.rows) + 1)
                     await asyncio.sleep(0.002)
                     if number == 25 and life < 2:
                         await asyncio.to_thread(own_broker.kill)
                 if life == 2:
                     await gateway.all_delivered(30)
-                    everything = len(gateway.journal.entries)
+                    everything = len(gateway.journal.rows)
                     await until(lambda s=soc, n=everything: n in log_numbers(s.messages()))
                 messages = soc.messages()
             # what a killed broker still held may be older than what it had passed on
