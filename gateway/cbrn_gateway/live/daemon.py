@@ -70,6 +70,7 @@ class Daemon:
         self.setup = self._made_setup(config, pipeline)
         self.outlets.wakers.append(self.setup.sinks.wake)
         self.outlets.senders.append(self.setup.sinks.send_unjournalled)
+        self.outlets.showers.append(self.setup.sinks.offer_live)
         self.reload = Reload(self.setup, self._journal, self._notices, clock, self._save_snapshot)
 
     async def run(self) -> None:

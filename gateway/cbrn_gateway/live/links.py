@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -114,6 +114,12 @@ class Links:
         for sink, _ in self._sinks.values():
             if isinstance(sink, MqttSink):
                 sink.send_unjournalled(row)
+
+    def offer_live(self, lines: Sequence[bytes]) -> None:
+        """Offer what was just spooled, to be shown before a backlog of the database."""
+        for sink, _ in self._sinks.values():
+            if isinstance(sink, InfluxSink):
+                sink.offer_live(lines)
 
     def counters(self) -> dict[str, int]:
         """Return the counters of all sinks and how often each was started again."""

@@ -45,7 +45,8 @@ class Outlets:
     """Takes every step's output; readings to the writer, alerts to the journal, in order.
 
     `listeners` hear each alert once it is journalled, `sample_listeners` each step's samples;
-    `stamped` gives an alarm the times that its message shall show.
+    `showers` get each new line for InfluxDB beside the spool; `stamped` gives an alarm the
+    times that its message shall show.
     What the journal refuses, or does not take within 0.5 s, `senders` and `listeners` get
     from memory (safety 18); `on_late` hears of it when the journal has it. `make_room` is
     asked when the disk is full. `on_memory` is told when something is known to memory alone,
@@ -57,6 +58,7 @@ class Outlets:
     ) -> None:
         self.listeners: list[AlertListener] = []
         self.sample_listeners: list[SampleListener] = []
+        self.showers: list[Callable[[Sequence[bytes]], None]] = []
         self.wakers: list[Callable[[], None]] = []
         self.senders: list[Callable[[AlertVersion], None]] = []
         self.on_refusing_journal: Callable[[StorageError], None] = _LOG.error
@@ -116,6 +118,8 @@ class Outlets:
             stored_us=self._clock.now().wall_us,
         )
         self.last_row = self._writer.submit(batch)
+        for lines in batch.lines.values():
+            self._show(lines)
         self._wake()
 
     def spool_again(self, readings: Sequence[Reading], estimates: Sequence[Estimate]) -> None:
@@ -126,7 +130,7 @@ class Outlets:
 
     def spool_alert_again(self, body: bytes) -> None:
         """Spool an alert that is journalled already."""
-        self._spool_alert_bodies([body])
+        self._spool_alerts([body])
 
     def spool_health(self, figures: Mapping[str, int]) -> None:
         """Spool the daemon's own figures as a point of now."""
@@ -224,7 +228,7 @@ class Outlets:
                 listener(alert)
 
     def _tell(self, group: Sequence[WaitingAlert], sealed: Sequence[dict[str, Any]]) -> None:
-        self._spool_alerts(sealed)
+        self._show(self._spool_alerts([canonical(alert) for alert in sealed]))
         self._wake()
         for waiting, alert in zip(group, sealed, strict=True):
             if not waiting.from_memory:
@@ -259,18 +263,20 @@ class Outlets:
             Consequence.ESTIMATE: [line for line in estimates if line is not None],
         }
 
-    def _spool_alerts(self, sealed: Sequence[dict[str, Any]]) -> None:
-        if self._lines is not None:
-            self._spool_alert_bodies([canonical(alert) for alert in sealed])
-
-    def _spool_alert_bodies(self, bodies: Sequence[bytes]) -> None:
+    def _spool_alerts(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Spool the lines of journalled alerts and return them."""
         if self._lines is None:
-            return
+            return []
         lines = (self._lines.alert(body) for body in bodies)
         kept = [line for line in lines if line is not None]
         self._writer.submit(
             Batch(lines={Consequence.ALARM: kept}, stored_us=self._clock.now().wall_us)
         )
+        return kept
+
+    def _show(self, lines: Sequence[bytes]) -> None:
+        for show in self.showers if lines else ():
+            show(lines)
 
     def _wake(self) -> None:
         for wake in self.wakers:
