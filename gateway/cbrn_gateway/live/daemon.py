@@ -132,6 +132,7 @@ class Daemon:
         self.outlets.stamped = self._clock_watch.stamped
         self.outlets.make_room = self._disk.give_room
         self.outlets.on_late = self._state_again
+        self.outlets.on_incomplete = self._came_incomplete
         self.outlets.on_memory = self._mark.put
         self.outlets.is_marked = self._mark.was_left
 
@@ -309,6 +310,9 @@ class Daemon:
 
     def _came_late(self, lag_s: float) -> None:
         self._notices.failing(Reason.LOOP_LATE, "gateway", f"{lag_s * 1000:.0f} ms")
+
+    def _came_incomplete(self, alarm: Alarm) -> None:
+        self._notices.failing(Reason.ALERT_INCOMPLETE, "gateway", f"alarm {alarm.id[:12]}")
 
     def _state_again(self, alarm: Alarm) -> None:
         self.inbox.put_order(Restated(self._clock.now().steady_us, alarm))

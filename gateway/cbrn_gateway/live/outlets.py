@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from math import ceil
@@ -15,6 +16,7 @@ from cbrn_core.errors import StorageError
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
 from cbrn_gateway.alarms.render import render_alert
+from cbrn_gateway.alarms.render_least import least_alert
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.pending import MOST_AT_ONCE, PendingAlerts, WaitingAlert
 from cbrn_gateway.pipeline.pipeline import StepOutput
@@ -49,7 +51,8 @@ class Outlets:
     times that its message shall show.
     What the journal refuses, or does not take within 0.5 s, `senders` and `listeners` get
     from memory (safety 18); `on_late` hears of it when the journal has it. `make_room` is
-    asked when the disk is full. `on_memory` is told when something is known to memory alone,
+    asked when the disk is full; `on_incomplete` hears of an alarm whose message lacks its
+    particulars. `on_memory` is told when something is known to memory alone,
     and when nothing is any more; `is_marked` is what it was told last.
     """
 
@@ -64,6 +67,7 @@ class Outlets:
         self.on_refusing_journal: Callable[[StorageError], None] = _LOG.error
         self.stamped: Callable[[Alarm], Alarm] = _as_it_is
         self.on_late: Callable[[Alarm], None] = _ignore
+        self.on_incomplete: Callable[[Alarm], None] = _ignore
         self.on_memory: Callable[[bool], None] = _ignore
         self.is_marked = False
         self.make_room: Callable[[], Awaitable[bool]] = _no_room
@@ -77,6 +81,7 @@ class Outlets:
         self._bodies = BodyChannels(config.model)
         self._lines = LineWriter(config.model) if config.influx is not None else None
         self._pending = PendingAlerts()
+        self._counters: Counter[str] = Counter()
         self._journal_answers = True
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
@@ -171,9 +176,13 @@ class Outlets:
         await self._drained.wait()
 
     def counters(self) -> dict[str, int]:
-        """Return what went out from memory, what waits for the journal, what is no line."""
+        """Return what went out from memory, what waits for the journal, what is no line.
+
+        `alerts_incomplete` went out without their particulars, `alerts_unwritable` not at all.
+        """
         lines = {} if self._lines is None else self._lines.counters
-        return {"alerts_waiting": len(self._pending), **self._pending.counters, **lines}
+        waiting = {"alerts_waiting": len(self._pending)}
+        return waiting | self._pending.counters | self._counters | lines
 
     async def _write(self, group: Sequence[WaitingAlert]) -> list[dict[str, Any]] | None:
         """Return the entries as journalled, None where the journal refuses them."""
@@ -236,20 +245,36 @@ class Outlets:
                     listener(alert)
 
     def _rendered(self, alarm: Alarm, now_s: float) -> WaitingAlert | None:
-        """Return the message, without its particulars where those cannot be written.
+        """Return the message, with fewer particulars where those cannot be written.
 
         What the journal cannot hold would be tried for ever, and mute all alarms after it.
         """
-        shown = self.stamped(alarm)
-        for version in (shown, _bare(shown)):
+        for is_full, write in ((True, self._full), (False, self._bare), (False, self._least)):
             try:
-                alert = render_alert(version, self._config.model, self._presentation)
+                alert = write(alarm)
                 canonical(alert)
             except Exception:  # noqa: BLE001 - no wording may take the daemon down
                 _LOG.exception("alarm %s cannot be written in full", alarm.id)
             else:
+                if not is_full:
+                    self._incomplete("alerts_incomplete", alarm)
                 return WaitingAlert(alarm, alert, now_s)
+        self._incomplete("alerts_unwritable", alarm)
         return None
+
+    def _full(self, alarm: Alarm) -> dict[str, Any]:
+        return render_alert(self.stamped(alarm), self._config.model, self._presentation)
+
+    def _bare(self, alarm: Alarm) -> dict[str, Any]:
+        bare = _bare(self.stamped(alarm))
+        return render_alert(bare, self._config.model, self._presentation)
+
+    def _least(self, alarm: Alarm) -> dict[str, Any]:
+        return least_alert(self.stamped(alarm), self._config.model, self._presentation.language)
+
+    def _incomplete(self, counter: str, alarm: Alarm) -> None:
+        self._counters[counter] += 1
+        self.on_incomplete(alarm)
 
     def _spooled(
         self, kept_readings: Sequence[Reading], kept_estimates: Sequence[Estimate]
