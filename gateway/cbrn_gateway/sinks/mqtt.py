@@ -173,6 +173,7 @@ class MqttSink:
             self.counters,
             interval_s=settings.live_interval_s,
             expiry_s=settings.live_expiry_s,
+            on_refused=calls.on_refused,
         )
         self._canary = Canary(
             settings.socs,

@@ -23,6 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from cbrn_core.errors import ConnectFailed, DeliveryError, Disconnected, Refused
 from cbrn_gateway.sinks.mqtt_packets import describe, packed_properties, publish_octets
+from cbrn_gateway.sinks.mqtt_queue import counting_queue, ignore_loss
 from cbrn_gateway.sinks.mqtt_settings import MqttSettings
 from cbrn_gateway.sinks.mqtt_writable import watch_writable
 from cbrn_gateway.sinks.tls import explain, peer_dates, telling_socket
@@ -31,6 +32,9 @@ FIRST_FAILURE = 128
 """MQTT 5 §2.4: reason codes from 0x80 up are failures."""
 NO_MATCHING_SUBSCRIBERS = 16
 _TAKEN_OVER = 142
+_TOO_LARGE = 149
+_MOST_HEAD_BYTES = 512
+"""Room for the fixed header and the properties of a PUBLISH as this gateway writes them."""
 _BUSY_CODES = frozenset({136, 137, 151, 156, 157, 159})
 _MOST_QUEUED_MESSAGES = 1000
 _LARGEST_PACKET_BYTES = 1 << 20
@@ -62,23 +66,6 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     correlation: bytes | None = None
 
 
-def _counting_queue(count: Callable[[], None]) -> type[asyncio.Queue[aiomqtt.Message]]:
-    """Return a queue class that tells when the gateway reads too slowly and messages are lost."""
-
-    class CountingQueue(asyncio.Queue[aiomqtt.Message]):
-        def put_nowait(self, item: aiomqtt.Message) -> None:
-            """Add a message, or count it and refuse."""
-            if self.full():
-                count()
-            super().put_nowait(item)
-
-    return CountingQueue
-
-
-def _ignore_loss() -> None:
-    """Stand in where nobody counts messages that were not read in time."""
-
-
 class MqttLink:
     """One connection; entering connects, leaving closes, a second entering is not allowed.
 
@@ -91,7 +78,7 @@ class MqttLink:
         settings: MqttSettings,
         will: Outgoing,
         tls_context: ssl.SSLContext | None = None,
-        on_discarded: Callable[[], None] = _ignore_loss,
+        on_discarded: Callable[[], None] = ignore_loss,
     ) -> None:
         self._settings = settings
         self._has_answered = False
@@ -115,17 +102,19 @@ class MqttLink:
             keepalive=settings.keepalive_s,
             timeout=settings.puback_timeout_s,
             max_queued_incoming_messages=_MOST_QUEUED_MESSAGES,
-            queue_type=_counting_queue(on_discarded),
+            queue_type=counting_queue(on_discarded),
             tls_context=tls_context,
             logger=_LOG,
         )
         self._paho: paho.Client = self._client._client  # noqa: SLF001
         self._paho.connect_timeout = settings.connect_timeout_s
+        self._paho.on_connect = self._on_connect
         self._paho.on_publish = self._on_publish
         self._paho.on_disconnect = self._on_disconnect
         watch_writable(self._paho, self._lose)
         self._outcomes: dict[int, asyncio.Future[int]] = {}
         self._to_acknowledge: dict[int, str] = {}
+        self._largest_bytes: int | None = None
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -183,10 +172,16 @@ class MqttLink:
     def post(self, message: Outgoing) -> asyncio.Future[int]:
         """Hand a message over and return the outcome for `settle`; order is kept.
 
+        What the broker said to be too large for it is refused here: it would hang up.
+
         Raises:
             Disconnected: the connection is gone.
         """
         outcome = asyncio.get_running_loop().create_future()
+        size_bytes = len(message.payload) + len(message.topic.encode()) + _MOST_HEAD_BYTES
+        if not self._takes(size_bytes):
+            outcome.set_result(_TOO_LARGE)
+            return outcome
         sent = self._paho.publish(
             message.topic,
             message.payload,
@@ -204,6 +199,8 @@ class MqttLink:
     def post_together(self, messages: Sequence[Outgoing]) -> asyncio.Future[int]:
         """Hand messages of QoS 0 over as one piece; the outcome is that of the last of them.
 
+        Those that are too large for the broker are left out; the outcome then is a refusal.
+
         Raises:
             Disconnected: the connection is gone.
         """
@@ -212,7 +209,13 @@ class MqttLink:
         outcome = asyncio.get_running_loop().create_future()
         mid = self._paho._mid_generate()  # noqa: SLF001
         self._outcomes[mid] = outcome
-        octets = b"".join(map(self._octets, messages))
+        packets = [_octets(message, is_v5=self._settings.is_v5) for message in messages]
+        fitting = [packet for packet in packets if self._takes(len(packet))]
+        if len(fitting) < len(packets):
+            outcome.set_result(_TOO_LARGE)
+        if not fitting:
+            return outcome
+        octets = b"".join(fitting)
         self._paho._packet_queue(  # noqa: SLF001
             paho.PUBLISH, octets, mid, 0, paho.MQTTMessageInfo(mid)
         )
@@ -282,6 +285,21 @@ class MqttLink:
     def _lost(self) -> asyncio.Future[None]:
         return self._client._disconnected  # noqa: SLF001
 
+    def _takes(self, size_bytes: int) -> bool:
+        return self._largest_bytes is None or size_bytes <= self._largest_bytes
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        userdata: Any,  # noqa: ANN401
+        flags: paho.ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        """Note what the broker takes; one without properties sets no limit."""
+        self._largest_bytes = getattr(properties, "MaximumPacketSize", None)
+        self._client._on_connect(client, userdata, flags, reason_code, properties)  # noqa: SLF001
+
     def _on_publish(
         self,
         client: paho.Client,  # noqa: ARG002
@@ -347,14 +365,6 @@ class MqttLink:
         properties.MaximumPacketSize = _LARGEST_PACKET_BYTES
         return properties
 
-    def _octets(self, message: Outgoing) -> bytes:
-        described = None
-        if self._settings.is_v5:
-            described = packed_properties(message.content_type, message.expiry_s, message.user)
-        return publish_octets(
-            message.topic, message.payload, retain=message.retain, properties=described
-        )
-
     def _will_properties(self, will: Outgoing) -> Properties | None:
         properties = self._publish_properties(will, PacketTypes.WILLMESSAGE)
         if properties is not None and will.will_delay_s is not None:
@@ -390,4 +400,14 @@ def _incoming(message: aiomqtt.Message) -> Incoming:
         retained=message.retain,
         response_topic=getattr(properties, "ResponseTopic", None),
         correlation=getattr(properties, "CorrelationData", None),
+    )
+
+
+def _octets(message: Outgoing, *, is_v5: bool) -> bytes:
+    described = packed_properties(message.content_type, message.expiry_s, message.user)
+    return publish_octets(
+        message.topic,
+        message.payload,
+        retain=message.retain,
+        properties=described if is_v5 else None,
     )

@@ -256,6 +256,28 @@ async def test_a_publish_that_the_access_list_denies_is_refused_with_135_and_sta
 
 
 @pytest.mark.asyncio
+async def test_what_is_too_large_for_the_broker_is_refused_here_and_stops_nothing_else(own_broker):
+    own_broker.stop()
+    conf = own_broker.folder / "mosquitto.conf"
+    conf.write_text(conf.read_text().replace("max_packet_size 1048576", "max_packet_size 3000"))
+    own_broker.start()
+    gateway = Gateway(changed(settings_for(own_broker), refused_retry_s=0.5))
+    async with gateway.up():
+        gateway.append("small", 1)
+        gateway.append("large", 1, text="x" * 4000)
+        gateway.append("after", 1)
+        await until(lambda: list(gateway.journal.outbox) == ["large"])
+        await until(lambda: (f"{BASE}/alert/large", 149) in gateway.refusals)
+        gateway.live.offer([reading(seq=number) for number in range(100)])
+        await until(lambda: (f"{BASE}/reading/st01", 149) in gateway.refusals)
+        gateway.append("later", 1)
+        await until(lambda: list(gateway.journal.outbox) == ["large"])
+        assert gateway.sink.is_connected
+    assert gateway.errors == []
+    assert gateway.sink.counters["mqtt_connections"] == 1
+
+
+@pytest.mark.asyncio
 async def test_an_alert_without_any_subscriber_is_delivered_and_counted_as_unheard(own_broker):
     gateway = Gateway(settings_for(own_broker))
     async with gateway.up():
