@@ -151,8 +151,11 @@ async def test_a_control_room_that_lost_part_of_the_log_gets_it_again_and_can_ch
     reply = f"{REPLY}/{SOC_USER}"
     wish = {"schema": "cbrn-command/1", "verb": "catch_up", "actor": "anna", "seq_from": 11}
     with subscriber(broker, reply) as soc:
-        async with running(mqtt_sink(broker, journal).run()):
-            await until(lambda: asks_until_answered(broker, reply, wish | {"epoch": 7}, soc))
+        sink = mqtt_sink(broker, journal)
+        async with running(sink.run()):
+            # online is said, and acknowledged, once the gateway listens
+            await until(lambda: "mqtt_round_trip_ms" in sink.counters)
+            await asyncio.to_thread(ask, broker, reply, wish | {"epoch": 7})
             await until(lambda: has_last_page(soc))
     answer, *pages = [json.loads(m["payload"]) for m in soc.messages()]
     assert answer["accepted"]
@@ -166,15 +169,13 @@ async def test_a_control_room_that_lost_part_of_the_log_gets_it_again_and_can_ch
     await journal.close()
 
 
-def asks_until_answered(broker, reply: str, wish: dict, soc) -> bool:
-    """Ask, as `mosquitto_pub` does; the gateway's subscription may come a moment later."""
-    if not soc.messages():
-        where = ("-h", "127.0.0.1", "-p", str(broker.port), "-V", "mqttv5", "-q", "1")
-        who = ("-u", SOC_USER, "-P", broker.password(SOC_USER), "-i", "asker")
-        what = ("-t", COMMAND, "-D", "publish", "response-topic", reply, "-m", json.dumps(wish))
-        command = [program("mosquitto_pub", "mosquitto-clients"), *where, *who, *what]
-        subprocess.run(command, check=True, timeout=10)
-    return bool(soc.messages())
+def ask(broker, reply: str, wish: dict) -> None:
+    """Ask as `mosquitto_pub` does."""
+    where = ("-h", "127.0.0.1", "-p", str(broker.port), "-V", "mqttv5", "-q", "1")
+    who = ("-u", SOC_USER, "-P", broker.password(SOC_USER), "-i", "asker")
+    what = ("-t", COMMAND, "-D", "publish", "response-topic", reply, "-m", json.dumps(wish))
+    command = [program("mosquitto_pub", "mosquitto-clients"), *where, *who, *what]
+    subprocess.run(command, check=True, timeout=10)
 
 
 def has_last_page(soc) -> bool:
