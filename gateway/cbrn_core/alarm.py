@@ -177,6 +177,7 @@ class Reason(StrEnum):
     LINK_DOWN = "link_down"
     DELIVERY_REFUSED = "delivery_refused"
     STORE_FAILED = "store_failed"
+    ALERT_INCOMPLETE = "alert_incomplete"
     LOOP_LATE = "loop_late"
     PATH_UNPROVEN = "path_unproven"
     CERTIFICATE_EXPIRES = "certificate_expires"

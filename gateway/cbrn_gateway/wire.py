@@ -30,6 +30,12 @@ LonLat = tuple[float, float]
 Ring = tuple[LonLat, ...]
 WirePriority = Literal[1, 2, 3, "D"]
 Fact = str | int | float | bool
+Seq = Annotated[int, Meta(ge=1, le=2**53 - 1)]
+Epoch = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+
+ANSWER_SCHEMA = "cbrn-answer/1"
+CATCH_UP = "catch_up"
+"""The verb that asks for journal entries; every other one is about an alarm."""
 
 
 class _Geometry(msgspec.Struct, frozen=True, tag_field="type"):
@@ -245,19 +251,23 @@ class CommandMessage(msgspec.Struct, frozen=True, kw_only=True):
     """`cbrn-command/1`: an operator's wish; `version` is the one that the operator saw.
 
     `client` is for MQTT 3.1.1, which knows no response topic: the answer then goes to
-    `…/command/reply/{client}`.
+    `…/command/reply/{client}`. The verb `catch_up` needs `seq_from` instead of `alarm_id`,
+    the first journal entry wanted, and may name the last one and the epoch of the first.
     """
 
     schema: Literal["cbrn-command/1"] = "cbrn-command/1"
     verb: str
     actor: str
-    alarm_id: str
+    alarm_id: str | None = None
     version: int | None = None
     idempotency_key: str | None = None
     text: str | None = None
     duration_s: float | None = None
     second_actor: str | None = None
     client: str | None = None
+    epoch: Epoch | None = None
+    seq_from: Seq | None = None
+    seq_to: Seq | None = None
 
 
 class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True):

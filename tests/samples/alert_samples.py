@@ -196,6 +196,8 @@ _BY_REASON = {
     Reason.DELIVERY_REFUSED: _FAULT
     | {"station": None, "channel": None, "zone": None, "facts": {"detail": "not authorised"}},
     Reason.STORE_FAILED: _FAULT | {"station": None, "channel": None, "zone": None},
+    Reason.ALERT_INCOMPLETE: _FAULT
+    | {"station": None, "channel": None, "zone": None, "facts": {"detail": "alarm f62u3zuu"}},
     Reason.LOOP_LATE: _FAULT
     | {"station": None, "channel": None, "zone": None, "facts": {"detail": "412 ms"}},
     Reason.PATH_UNPROVEN: _FAULT

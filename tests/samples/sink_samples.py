@@ -18,6 +18,7 @@ from cbrn_core.times import format_rfc3339
 from cbrn_core.units import Unit
 
 T0_US = 1_780_000_000_000_000
+EPOCH = 1_780_000_000
 
 
 class Entry(NamedTuple):
@@ -25,13 +26,19 @@ class Entry(NamedTuple):
     alarm_id: str | None
     version: int | None
     body: bytes
+    epoch: int = EPOCH
+
+
+class End(NamedTuple):
+    epoch: int
+    seq: int
 
 
 class MemoryJournal:
     """The journal's outbox as its protocols promise, in memory."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.rows: list[Entry] = []
         self.outbox: dict[str, Entry] = {}
         self.cursor = 0
         self.fails = False
@@ -43,15 +50,15 @@ class MemoryJournal:
         )
 
     def append_body(self, alarm_id: str | None, version: int | None, body: bytes) -> Entry:
-        entry = Entry(len(self.entries) + 1, alarm_id, version, body)
-        self.entries.append(entry)
+        entry = Entry(len(self.rows) + 1, alarm_id, version, body)
+        self.rows.append(entry)
         if alarm_id is not None:
             self.outbox[alarm_id] = entry
         return entry
 
     @property
     def has_delivered_all(self) -> bool:
-        return not self.outbox and self.cursor == len(self.entries)
+        return not self.outbox and self.cursor == len(self.rows)
 
     async def pending_newest(self, consumer: str, limit: int = 100) -> Sequence[Entry]:
         self._check()
@@ -67,13 +74,22 @@ class MemoryJournal:
 
     async def open_alerts(self) -> Sequence[Entry]:
         self._check()
-        newest = {entry.alarm_id: entry for entry in self.entries if entry.alarm_id is not None}
+        newest = {entry.alarm_id: entry for entry in self.rows if entry.alarm_id is not None}
         return [e for e in newest.values() if json.loads(e.body)["properties"]["state"] != "normal"]
 
     async def pending_in_order(self, consumer: str, limit: int = 100) -> Sequence[Entry]:
         self._check()
         assert consumer == "mqtt-log"
-        return self.entries[self.cursor : self.cursor + limit]
+        return self.rows[self.cursor : self.cursor + limit]
+
+    async def entries(self, after_seq: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        self._check()
+        return [entry for entry in self.rows if entry.seq > after_seq][:limit]
+
+    async def head(self) -> End:
+        self._check()
+        newest = self.rows[-1] if self.rows else Entry(0, None, None, b"")
+        return End(newest.epoch, newest.seq)
 
     async def advance(self, consumer: str, seq: int) -> None:
         self._check()

@@ -110,6 +110,16 @@ ENGLISH_STEPS = StepCatalogue(
             Step(Role.TECHNICIAN, "Free disk space or replace the disk at once."),
             Step(Role.OPERATOR, "Write alarms down by hand until the store writes again."),
         ),
+        Play.ALERT_INCOMPLETE: (
+            Step(
+                Role.OPERATOR,
+                "Act on the short alert by its priority; read the rest at the instrument.",
+            ),
+            Step(
+                Role.TECHNICIAN,
+                "Look at the log for what could not be written, and send it to the makers.",
+            ),
+        ),
         Play.GATEWAY_LATE: (
             Step(
                 Role.TECHNICIAN,

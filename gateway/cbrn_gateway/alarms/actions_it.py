@@ -128,6 +128,16 @@ ITALIAN_STEPS = StepCatalogue(
             Step(Role.TECHNICIAN, "Liberare spazio o sostituire subito il disco."),
             Step(Role.OPERATOR, "Annotare gli allarmi a mano finché l'archivio non scrive."),
         ),
+        Play.ALERT_INCOMPLETE: (
+            Step(
+                Role.OPERATOR,
+                "Agire sull'avviso breve secondo la priorità; leggere il resto sullo strumento.",
+            ),
+            Step(
+                Role.TECHNICIAN,
+                "Cercare nel registro che cosa non si è potuto scrivere e inviarlo al produttore.",
+            ),
+        ),
         Play.GATEWAY_LATE: (
             Step(
                 Role.TECHNICIAN,

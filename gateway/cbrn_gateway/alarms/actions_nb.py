@@ -110,6 +110,16 @@ NORWEGIAN_STEPS = StepCatalogue(
             Step(Role.TECHNICIAN, "Frigjør diskplass eller bytt disk straks."),
             Step(Role.OPERATOR, "Skriv ned alarmer for hånd til lageret skriver igjen."),
         ),
+        Play.ALERT_INCOMPLETE: (
+            Step(
+                Role.OPERATOR,
+                "Handle på det korte varselet etter prioriteten; les resten på instrumentet.",
+            ),
+            Step(
+                Role.TECHNICIAN,
+                "Se i loggen hva som ikke kunne skrives, og send det til produsenten.",
+            ),
+        ),
         Play.GATEWAY_LATE: (
             Step(
                 Role.TECHNICIAN, "Se på maskinens belastning og i loggen: hva holdt gatewayen opp?"

@@ -24,6 +24,7 @@ class Play(StrEnum):
     SITE_NOT_IN_SERVICE = "site_not_in_service"
     DELIVERY = "delivery"
     STORE = "store"
+    ALERT_INCOMPLETE = "alert_incomplete"
     GATEWAY_LATE = "gateway_late"
     CERTIFICATE = "certificate"
     CLOCK = "clock"

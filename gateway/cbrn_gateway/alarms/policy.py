@@ -113,6 +113,7 @@ class TechnicalPolicy(Table, frozen=True):
     link_down: Rank
     delivery_refused: Rank
     store_failed: Rank
+    alert_incomplete: Rank = 2
     loop_late: Rank = 3
     path_unproven: Rank = 2
     certificate_expires: Rank = 3

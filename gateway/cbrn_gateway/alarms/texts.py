@@ -61,6 +61,7 @@ _FAULTS = frozenset(
         Reason.LINK_DOWN,
         Reason.DELIVERY_REFUSED,
         Reason.STORE_FAILED,
+        Reason.ALERT_INCOMPLETE,
         Reason.LOOP_LATE,
         Reason.PATH_UNPROVEN,
         Reason.CERTIFICATE_EXPIRES,

@@ -56,6 +56,9 @@ _WHAT = {
         "{where}: a receiver refused a message or a subscription{detail}; it is not delivered."
     ),
     Reason.STORE_FAILED: "{where}: {store}{detail}; alarms still rise.",
+    Reason.ALERT_INCOMPLETE: (
+        "{where}: an alert could not be written in full{detail}; it went out in a short form."
+    ),
     Reason.LOOP_LATE: (
         "{where}: the gateway was held up{detail}; alarms still rise, they may come late."
     ),
@@ -110,6 +113,7 @@ _BRIEF = {
     Reason.LINK_DOWN: "{where}: no contact, last known state may be wrong.",
     Reason.DELIVERY_REFUSED: "{where}: a receiver refused a message or a subscription.",
     Reason.STORE_FAILED: "{where}: {store}; alarms still rise.",
+    Reason.ALERT_INCOMPLETE: "{where}: an alert went out in a short form.",
     Reason.LOOP_LATE: "{where}: the gateway was held up; alarms may come late.",
     Reason.PATH_UNPROVEN: "{where}: path to SOC {about} not proven.",
     Reason.COVERAGE_LOST: "{where} cannot detect {agent} now.",
@@ -203,6 +207,14 @@ _PHRASES = {
     Phrase.OUTSIDE_THE_LINE: "Area drawn: outside the line is not safe.",
     Phrase.NO_SOURCE_SINGLE: "one station alone cannot say where the source is",
     Phrase.NO_SOURCE_YET: "no source region has been computed for this incident",
+    Phrase.LEAST: (
+        "Alarm of priority {priority}. Its particulars could not be written: act by the priority "
+        "and look at the gateway."
+    ),
+    Phrase.LEAST_RETURNED: (
+        "Alarm of priority {priority} has returned. Its particulars could not be written: look "
+        "at the gateway; area NOT declared safe."
+    ),
     Phrase.NO_AREA: "no area is drawn: use the measured stations and the standing cordon",
     Phrase.UNTIL_UNKNOWN: "a person ends it",
     Phrase.KEEP_AWAY_CHEMICAL: "Keep people away, move crosswind.",

@@ -58,6 +58,9 @@ _WHAT = {
         "non è consegnato."
     ),
     Reason.STORE_FAILED: "{where}: {store}{detail}; gli allarmi continuano.",
+    Reason.ALERT_INCOMPLETE: (
+        "{where}: un avviso non si è potuto scrivere per intero{detail}; è partito in forma breve."
+    ),
     Reason.LOOP_LATE: (
         "{where}: il gateway è stato trattenuto{detail}; "
         "gli allarmi continuano, ma possono arrivare in ritardo."
@@ -115,6 +118,7 @@ _BRIEF = {
     Reason.LINK_DOWN: "{where}: nessun contatto, l'ultimo stato noto può essere errato.",
     Reason.DELIVERY_REFUSED: "{where}: un destinatario ha rifiutato un messaggio o un abbonamento.",
     Reason.STORE_FAILED: "{where}: {store}; gli allarmi continuano.",
+    Reason.ALERT_INCOMPLETE: "{where}: un avviso è partito in forma breve.",
     Reason.LOOP_LATE: "{where}: il gateway è stato trattenuto; allarmi forse in ritardo.",
     Reason.PATH_UNPROVEN: "{where}: percorso verso la sala operativa {about} non provato.",
     Reason.COVERAGE_LOST: "{where}: {agent} ora non rilevabile.",
@@ -209,6 +213,14 @@ _PHRASES = {
     Phrase.OUTSIDE_THE_LINE: "Area disegnata: anche fuori dalla linea può essere pericoloso.",
     Phrase.NO_SOURCE_SINGLE: "una sola stazione non può dire dove sia la sorgente",
     Phrase.NO_SOURCE_YET: "nessuna regione della sorgente è stata calcolata per l'evento",
+    Phrase.LEAST: (
+        "Allarme di priorità {priority}. Non si sono potuti scrivere i particolari: agire secondo "
+        "la priorità e guardare il gateway."
+    ),
+    Phrase.LEAST_RETURNED: (
+        "Allarme di priorità {priority} rientrato. Non si sono potuti scrivere i particolari: "
+        "guardare il gateway; area NON dichiarata agibile."
+    ),
     Phrase.NO_AREA: "nessuna area disegnata: usare le stazioni di misura e il cordone stabilito",
     Phrase.UNTIL_UNKNOWN: "decisione di una persona",
     Phrase.KEEP_AWAY_CHEMICAL: "Allontanare le persone, di traverso al vento.",

@@ -55,6 +55,9 @@ _WHAT = {
         "{where}: en mottaker avviste en melding eller et abonnement{detail}; det er ikke levert."
     ),
     Reason.STORE_FAILED: "{where}: {store}{detail}; alarmer går fortsatt.",
+    Reason.ALERT_INCOMPLETE: (
+        "{where}: et varsel kunne ikke skrives fullt ut{detail}; det ble sendt i kort form."
+    ),
     Reason.LOOP_LATE: (
         "{where}: gatewayen ble holdt opp{detail}; alarmer går fortsatt, men kan komme sent."
     ),
@@ -112,6 +115,7 @@ _BRIEF = {
     Reason.LINK_DOWN: "{where}: ingen kontakt, siste kjente tilstand kan være feil.",
     Reason.DELIVERY_REFUSED: "{where}: en mottaker avviste en melding eller et abonnement.",
     Reason.STORE_FAILED: "{where}: {store}; alarmer går fortsatt.",
+    Reason.ALERT_INCOMPLETE: "{where}: et varsel ble sendt i kort form.",
     Reason.LOOP_LATE: "{where}: gatewayen ble holdt opp; alarmer kan komme sent.",
     Reason.PATH_UNPROVEN: "{where}: veien til vaktsentral {about} er ikke bevist.",
     Reason.COVERAGE_LOST: "{where} kan ikke oppdage {agent} nå.",
@@ -205,6 +209,14 @@ _PHRASES = {
     Phrase.OUTSIDE_THE_LINE: "Område tegnet: det kan være farlig utenfor linjen også.",
     Phrase.NO_SOURCE_SINGLE: "én stasjon alene kan ikke si hvor kilden er",
     Phrase.NO_SOURCE_YET: "det er ikke beregnet noe kildeområde for hendelsen",
+    Phrase.LEAST: (
+        "Alarm med prioritet {priority}. Enkelthetene kunne ikke skrives: handle etter "
+        "prioriteten og se på gatewayen."
+    ),
+    Phrase.LEAST_RETURNED: (
+        "Alarm med prioritet {priority} har gått tilbake. Enkelthetene kunne ikke skrives: se på "
+        "gatewayen; området er IKKE klarert."
+    ),
     Phrase.NO_AREA: "intet område er tegnet: bruk målestasjonene og den faste sperringen",
     Phrase.UNTIL_UNKNOWN: "en person avslutter det",
     Phrase.KEEP_AWAY_CHEMICAL: "Hold folk unna, gå på tvers av vinden.",

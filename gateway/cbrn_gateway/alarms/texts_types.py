@@ -79,6 +79,8 @@ class Phrase(StrEnum):
     OUTSIDE_THE_LINE = "outside_the_line"
     NO_SOURCE_SINGLE = "no_source_single"
     NO_SOURCE_YET = "no_source_yet"
+    LEAST = "least"
+    LEAST_RETURNED = "least_returned"
     NO_AREA = "no_area"
     UNTIL_UNKNOWN = "until_unknown"
     KEEP_AWAY_CHEMICAL = "keep_away_chemical"

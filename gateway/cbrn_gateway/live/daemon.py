@@ -70,6 +70,7 @@ class Daemon:
         self.setup = self._made_setup(config, pipeline)
         self.outlets.wakers.append(self.setup.sinks.wake)
         self.outlets.senders.append(self.setup.sinks.send_unjournalled)
+        self.outlets.showers.append(self.setup.sinks.offer_live)
         self.reload = Reload(self.setup, self._journal, self._notices, clock, self._save_snapshot)
 
     async def run(self) -> None:
@@ -131,6 +132,7 @@ class Daemon:
         self.outlets.stamped = self._clock_watch.stamped
         self.outlets.make_room = self._disk.give_room
         self.outlets.on_late = self._state_again
+        self.outlets.on_incomplete = self._came_incomplete
         self.outlets.on_memory = self._mark.put
         self.outlets.is_marked = self._mark.was_left
 
@@ -308,6 +310,9 @@ class Daemon:
 
     def _came_late(self, lag_s: float) -> None:
         self._notices.failing(Reason.LOOP_LATE, "gateway", f"{lag_s * 1000:.0f} ms")
+
+    def _came_incomplete(self, alarm: Alarm) -> None:
+        self._notices.failing(Reason.ALERT_INCOMPLETE, "gateway", f"alarm {alarm.id[:12]}")
 
     def _state_again(self, alarm: Alarm) -> None:
         self.inbox.put_order(Restated(self._clock.now().steady_us, alarm))

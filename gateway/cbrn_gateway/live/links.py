@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -72,7 +72,8 @@ class Links:
                 on_command=operators.answer_asked,
                 on_external=external.take,
                 on_refused=partial(self._refused, MqttSink.name),
-                on_progress=partial(self._progressed, MqttSink.name),
+                on_answer=partial(self._answered, MqttSink.name),
+                on_lasting=partial(self._progressed, MqttSink.name),
                 on_proven=partial(self._notices.mended, Reason.PATH_UNPROVEN),
                 health=health,
                 coverage=coverage,
@@ -113,6 +114,12 @@ class Links:
         for sink, _ in self._sinks.values():
             if isinstance(sink, MqttSink):
                 sink.send_unjournalled(row)
+
+    def offer_live(self, lines: Sequence[bytes]) -> None:
+        """Offer what was just spooled, to be shown before a backlog of the database."""
+        for sink, _ in self._sinks.values():
+            if isinstance(sink, InfluxSink):
+                sink.offer_live(lines)
 
     def counters(self) -> dict[str, int]:
         """Return the counters of all sinks and how often each was started again."""
@@ -169,6 +176,10 @@ class Links:
         level = f"certificate ends in {days} days" if days >= 0 else "certificate has ended"
         detail = f"{name}: {until:%Y-%m-%d %H:%M}Z, {level}"
         self._notices.failing(Reason.CERTIFICATE_EXPIRES, name, detail, level)
+
+    def _answered(self, name: str) -> None:
+        if self._sinks[name][1].answered():
+            self._notices.mended(Reason.LINK_DOWN, name)
 
     def _progressed(self, name: str) -> None:
         self._sinks[name][1].progressed()

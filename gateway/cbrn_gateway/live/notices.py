@@ -17,6 +17,7 @@ _WORDS = {
     Reason.STORE_FAILED: StoreLevel.FAILS.value,
     Reason.CLOCK_SET: "clock set",
     Reason.CLOCK_UNSYNCED: "clock not synchronised",
+    Reason.ALERT_INCOMPLETE: "alert incomplete",
     Reason.LOOP_LATE: "gateway held up",
     Reason.PATH_UNPROVEN: "path not proven",
     Reason.CERTIFICATE_EXPIRES: "certificate ends soon",

@@ -9,9 +9,9 @@ from cbrn_core.alarm import Command
 from cbrn_core.clock import Clock
 from cbrn_gateway.pipeline.pipeline import Answer, Ordered
 from cbrn_gateway.sinks.mqtt_inbound import Asked
-from cbrn_gateway.wire import AnswerMessage, CommandMessage
+from cbrn_gateway.wire import CATCH_UP, AnswerMessage, CommandMessage
 
-_NOT_FOR_THE_MACHINE = frozenset({"schema", "client"})
+_NOT_FOR_THE_MACHINE = frozenset({"schema", "client", "epoch", "seq_from", "seq_to"})
 
 
 class Operators:
@@ -49,9 +49,11 @@ class Operators:
         try:
             message = msgspec.json.decode(line, type=CommandMessage)
         except msgspec.DecodeError as error:
-            reason = f"not a command: {error}"
-            refused = AnswerMessage(gateway=self._gateway, accepted=False, reason=reason)
-            return msgspec.json.encode(refused)
+            return self._refusal(f"not a command: {error}")
+        if message.verb == CATCH_UP:
+            return self._refusal(f"{CATCH_UP} is asked for by MQTT")
+        if message.alarm_id is None:
+            return self._refusal(f"not a command: {message.verb} needs an alarm_id")
         fields = msgspec.structs.asdict(message)
         wanted = {name: fields[name] for name in fields.keys() - _NOT_FOR_THE_MACHINE}
         answer = await self.obey(Command(**wanted))
@@ -66,3 +68,7 @@ class Operators:
                 idempotency_key=message.idempotency_key,
             )
         )
+
+    def _refusal(self, reason: str) -> bytes:
+        refused = AnswerMessage(gateway=self._gateway, accepted=False, reason=reason)
+        return msgspec.json.encode(refused)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from math import ceil
@@ -15,6 +16,7 @@ from cbrn_core.errors import StorageError
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
 from cbrn_gateway.alarms.render import render_alert
+from cbrn_gateway.alarms.render_least import least_alert
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.pending import MOST_AT_ONCE, PendingAlerts, WaitingAlert
 from cbrn_gateway.pipeline.pipeline import StepOutput
@@ -45,10 +47,12 @@ class Outlets:
     """Takes every step's output; readings to the writer, alerts to the journal, in order.
 
     `listeners` hear each alert once it is journalled, `sample_listeners` each step's samples;
-    `stamped` gives an alarm the times that its message shall show.
+    `showers` get each new line for InfluxDB beside the spool; `stamped` gives an alarm the
+    times that its message shall show.
     What the journal refuses, or does not take within 0.5 s, `senders` and `listeners` get
     from memory (safety 18); `on_late` hears of it when the journal has it. `make_room` is
-    asked when the disk is full. `on_memory` is told when something is known to memory alone,
+    asked when the disk is full; `on_incomplete` hears of an alarm whose message lacks its
+    particulars. `on_memory` is told when something is known to memory alone,
     and when nothing is any more; `is_marked` is what it was told last.
     """
 
@@ -57,11 +61,13 @@ class Outlets:
     ) -> None:
         self.listeners: list[AlertListener] = []
         self.sample_listeners: list[SampleListener] = []
+        self.showers: list[Callable[[Sequence[bytes]], None]] = []
         self.wakers: list[Callable[[], None]] = []
         self.senders: list[Callable[[AlertVersion], None]] = []
         self.on_refusing_journal: Callable[[StorageError], None] = _LOG.error
         self.stamped: Callable[[Alarm], Alarm] = _as_it_is
         self.on_late: Callable[[Alarm], None] = _ignore
+        self.on_incomplete: Callable[[Alarm], None] = _ignore
         self.on_memory: Callable[[bool], None] = _ignore
         self.is_marked = False
         self.make_room: Callable[[], Awaitable[bool]] = _no_room
@@ -75,6 +81,7 @@ class Outlets:
         self._bodies = BodyChannels(config.model)
         self._lines = LineWriter(config.model) if config.influx is not None else None
         self._pending = PendingAlerts()
+        self._counters: Counter[str] = Counter()
         self._journal_answers = True
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
@@ -116,6 +123,8 @@ class Outlets:
             stored_us=self._clock.now().wall_us,
         )
         self.last_row = self._writer.submit(batch)
+        for lines in batch.lines.values():
+            self._show(lines)
         self._wake()
 
     def spool_again(self, readings: Sequence[Reading], estimates: Sequence[Estimate]) -> None:
@@ -126,7 +135,7 @@ class Outlets:
 
     def spool_alert_again(self, body: bytes) -> None:
         """Spool an alert that is journalled already."""
-        self._spool_alert_bodies([body])
+        self._spool_alerts([body])
 
     def spool_health(self, figures: Mapping[str, int]) -> None:
         """Spool the daemon's own figures as a point of now."""
@@ -167,9 +176,13 @@ class Outlets:
         await self._drained.wait()
 
     def counters(self) -> dict[str, int]:
-        """Return what went out from memory, what waits for the journal, what is no line."""
+        """Return what went out from memory, what waits for the journal, what is no line.
+
+        `alerts_incomplete` went out without their particulars, `alerts_unwritable` not at all.
+        """
         lines = {} if self._lines is None else self._lines.counters
-        return {"alerts_waiting": len(self._pending), **self._pending.counters, **lines}
+        waiting = {"alerts_waiting": len(self._pending)}
+        return waiting | self._pending.counters | self._counters | lines
 
     async def _write(self, group: Sequence[WaitingAlert]) -> list[dict[str, Any]] | None:
         """Return the entries as journalled, None where the journal refuses them."""
@@ -224,7 +237,7 @@ class Outlets:
                 listener(alert)
 
     def _tell(self, group: Sequence[WaitingAlert], sealed: Sequence[dict[str, Any]]) -> None:
-        self._spool_alerts(sealed)
+        self._show(self._spool_alerts([canonical(alert) for alert in sealed]))
         self._wake()
         for waiting, alert in zip(group, sealed, strict=True):
             if not waiting.from_memory:
@@ -232,20 +245,36 @@ class Outlets:
                     listener(alert)
 
     def _rendered(self, alarm: Alarm, now_s: float) -> WaitingAlert | None:
-        """Return the message, without its particulars where those cannot be written.
+        """Return the message, with fewer particulars where those cannot be written.
 
         What the journal cannot hold would be tried for ever, and mute all alarms after it.
         """
-        shown = self.stamped(alarm)
-        for version in (shown, _bare(shown)):
+        for is_full, write in ((True, self._full), (False, self._bare), (False, self._least)):
             try:
-                alert = render_alert(version, self._config.model, self._presentation)
+                alert = write(alarm)
                 canonical(alert)
             except Exception:  # noqa: BLE001 - no wording may take the daemon down
                 _LOG.exception("alarm %s cannot be written in full", alarm.id)
             else:
+                if not is_full:
+                    self._incomplete("alerts_incomplete", alarm)
                 return WaitingAlert(alarm, alert, now_s)
+        self._incomplete("alerts_unwritable", alarm)
         return None
+
+    def _full(self, alarm: Alarm) -> dict[str, Any]:
+        return render_alert(self.stamped(alarm), self._config.model, self._presentation)
+
+    def _bare(self, alarm: Alarm) -> dict[str, Any]:
+        bare = _bare(self.stamped(alarm))
+        return render_alert(bare, self._config.model, self._presentation)
+
+    def _least(self, alarm: Alarm) -> dict[str, Any]:
+        return least_alert(self.stamped(alarm), self._config.model, self._presentation.language)
+
+    def _incomplete(self, counter: str, alarm: Alarm) -> None:
+        self._counters[counter] += 1
+        self.on_incomplete(alarm)
 
     def _spooled(
         self, kept_readings: Sequence[Reading], kept_estimates: Sequence[Estimate]
@@ -259,18 +288,20 @@ class Outlets:
             Consequence.ESTIMATE: [line for line in estimates if line is not None],
         }
 
-    def _spool_alerts(self, sealed: Sequence[dict[str, Any]]) -> None:
-        if self._lines is not None:
-            self._spool_alert_bodies([canonical(alert) for alert in sealed])
-
-    def _spool_alert_bodies(self, bodies: Sequence[bytes]) -> None:
+    def _spool_alerts(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Spool the lines of journalled alerts and return them."""
         if self._lines is None:
-            return
+            return []
         lines = (self._lines.alert(body) for body in bodies)
         kept = [line for line in lines if line is not None]
         self._writer.submit(
             Batch(lines={Consequence.ALARM: kept}, stored_us=self._clock.now().wall_us)
         )
+        return kept
+
+    def _show(self, lines: Sequence[bytes]) -> None:
+        for show in self.showers if lines else ():
+            show(lines)
 
     def _wake(self) -> None:
         for wake in self.wakers:

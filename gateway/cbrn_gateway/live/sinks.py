@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,6 +90,11 @@ class Sinks:
         """Send an alert from memory, because the journal does not take it (safety 18)."""
         for links in self:
             links.send_unjournalled(row)
+
+    def offer_live(self, lines: Sequence[bytes]) -> None:
+        """Offer what was just spooled, to be shown before a backlog of the database."""
+        for links in self:
+            links.offer_live(lines)
 
     def wake(self) -> None:
         """Say that the stores have something new."""

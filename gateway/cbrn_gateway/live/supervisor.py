@@ -32,7 +32,8 @@ class Supervisor:
 
     The wait doubles up to `most_wait_s`. `work` runs until it is cancelled or raises.
     `progressed` is called by the worker's owner whenever something good came through; it
-    resets the back-off.
+    resets the back-off. `answered` is for a far end whose first answer proves little: it is
+    believed, but not by the back-off, and not again after a connection that broke off early.
 
     Attributes:
         wait_s: the wait that runs, or ran last, before a new attempt.
@@ -59,13 +60,27 @@ class Supervisor:
         self._on_change = on_change
         self._most_wait_s = most_wait_s
         self._next_s = FIRST_WAIT_S
+        self._is_on_trial = False
+        self._broke_off = False
+        self._doubtful_since_us: int | None = None
 
     def progressed(self) -> None:
         """Say that the worker has just done something good."""
         self._next_s = FIRST_WAIT_S
-        self.failing_since_us = None
-        if self.health is not Health.RUNNING:
-            self._turn(Health.RUNNING)
+        self._is_on_trial = self._broke_off = False
+        self._doubtful_since_us = None
+        self._believe()
+
+    def answered(self) -> bool:
+        """Say that the far end has answered; return whether that is believed.
+
+        Until `progressed` a failure counts from where it began before.
+        """
+        if not self._broke_off:
+            self._is_on_trial = True
+            self._doubtful_since_us = self.failing_since_us
+            self._believe()
+        return not self._broke_off
 
     async def run(self) -> None:
         """Run until cancelled; a wire that cannot be used as configured is tried again."""
@@ -73,8 +88,7 @@ class Supervisor:
             while True:
                 self._turn(Health.STARTING)
                 self.wait_s = await self._attempt()
-                if self.failing_since_us is None:
-                    self.failing_since_us = self._clock.now().steady_us
+                self._note_failure()
                 self.restarts += 1
                 self._turn(Health.WAITING)
                 await self._clock.sleep(self.wait_s)
@@ -96,6 +110,19 @@ class Supervisor:
         else:
             self.last_error = "ended by itself"
         return self._next_wait_s()
+
+    def _believe(self) -> None:
+        self.failing_since_us = None
+        if self.health is not Health.RUNNING:
+            self._turn(Health.RUNNING)
+
+    def _note_failure(self) -> None:
+        self._broke_off |= self._is_on_trial
+        self._is_on_trial = False
+        if self.failing_since_us is None:
+            now_us = self._clock.now().steady_us
+            before_us = self._doubtful_since_us
+            self.failing_since_us = now_us if before_us is None else before_us
 
     def _note(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"

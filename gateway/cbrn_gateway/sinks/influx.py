@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
 from cbrn_core.clock import Clock
-from cbrn_core.errors import PoisonBatch, Refused
+from cbrn_core.errors import DeliveryError, PoisonBatch, Refused, TransportError
 from cbrn_core.times import seconds_to_us
 from cbrn_gateway.sinks.influx_client import InfluxLink, TryLater
 from cbrn_gateway.sinks.influx_settings import InfluxSettings
@@ -29,7 +29,7 @@ class InfluxSink:
     """Writes the spool, oldest first; in a backlog the newest lines go ahead of it.
 
     Counters: `influx_rows`, `influx_quarantined`, `influx_refused`, `influx_live_rows`,
-    `influx_live_dropped`, `influx_live_rejected`, `influx_round_trip_ms` (of the last write).
+    `influx_live_rejected`, `influx_round_trip_ms` (of the last write).
     """
 
     name = "influx"
@@ -60,11 +60,15 @@ class InfluxSink:
         self._wake.set()
 
     def offer_live(self, lines: Iterable[bytes]) -> None:
-        """Take lines that were also spooled, to be shown early while a backlog drains."""
-        for line in lines:
-            if len(self._live) == self._live.maxlen:
-                self.counters["influx_live_dropped"] += 1
-            self._live.append(line)
+        """Take lines that are spooled, too, to be shown early while a backlog drains.
+
+        Only the newest are kept. While nothing may be delivered none is: the spool puts
+        times right that were written by a wrong clock, this cannot.
+        """
+        if self._is_held():
+            self._live.clear()
+        else:
+            self._live.extend(lines)
 
     async def run(self) -> None:
         """Deliver until cancelled or until something must be waited for.
@@ -127,16 +131,19 @@ class InfluxSink:
         return len(rows) >= self._settings.batch_rows or nearly_full
 
     async def _write_live(self, link: InfluxLink) -> None:
-        lines = list(self._live)
-        self._live.clear()
+        lines, self._live = self._live, deque(maxlen=self._live.maxlen)
         if not lines:
             return
         try:
-            await link.write(lines)
+            await link.write(list(lines))
             self.counters["influx_live_rows"] += len(lines)
         except PoisonBatch:
             # the bad line is found when the spool reaches it
             self.counters["influx_live_rejected"] += 1
+        except (TransportError, DeliveryError):
+            lines.extend(self._live)
+            self._live = lines
+            raise
 
     async def _deliver(self, link: InfluxLink, rows: Sequence[SpoolRow]) -> None:
         """Store every row, or set it aside where it alone is refused for its content."""

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from cbrn_core.clock import Clock
-from cbrn_core.errors import DeliveryError, DriverError, Refused
+from cbrn_core.errors import DeliveryError, Disconnected, DriverError, Refused
 from cbrn_core.site_model import SiteModel
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.mqtt_alerts import AlertPublisher
 from cbrn_gateway.sinks.mqtt_canary import Canary, ProvenCallback, ignore_proof
+from cbrn_gateway.sinks.mqtt_catch_up import CatchUp
 from cbrn_gateway.sinks.mqtt_client import MqttLink, Outgoing
 from cbrn_gateway.sinks.mqtt_coverage import AskCoverage, CoveragePublisher, no_coverage
 from cbrn_gateway.sinks.mqtt_inbound import CommandCallback, ExternalCallback, Inbound
@@ -30,6 +31,7 @@ from cbrn_gateway.sinks.topics import Topics
 from cbrn_gateway.sinks.waiting import run_until_one_fails
 
 _FAREWELL_S = 1.0
+_US_PER_MS = 1000
 
 
 def no_counters() -> Mapping[str, int]:
@@ -44,7 +46,8 @@ class MqttCallbacks(msgspec.Struct, frozen=True, kw_only=True):
         on_command: answers a command.
         on_external: takes the messages of other tools.
         on_refused: called with (topic, reason code): a technical alarm.
-        on_progress: the sink connected or delivered.
+        on_answer: the broker has acknowledged the first message of a connection.
+        on_lasting: it acknowledges messages of a connection that has lasted.
         on_proven: the path to a control room has been proven.
         render_cap: the same alert as CAP 1.2.
         health: counters of the whole daemon for the status.
@@ -54,7 +57,8 @@ class MqttCallbacks(msgspec.Struct, frozen=True, kw_only=True):
     on_command: CommandCallback | None = None
     on_external: ExternalCallback | None = None
     on_refused: RefusedCallback = ignore_refusal
-    on_progress: Callable[[], None] = ignore_progress
+    on_answer: Callable[[], None] = ignore_progress
+    on_lasting: Callable[[], None] = ignore_progress
     on_proven: ProvenCallback = ignore_proof
     render_cap: Callable[[bytes], bytes | None] | None = None
     health: Callable[[], Mapping[str, int]] = no_counters
@@ -64,7 +68,8 @@ class MqttCallbacks(msgspec.Struct, frozen=True, kw_only=True):
 class MqttSink:
     """Everything the gateway says on MQTT; `run` is one connection, restart it when it ends.
 
-    Make it on the event loop. `counters` counts since it was made, across connections.
+    Make it on the event loop. `counters` counts since it was made, across connections;
+    `mqtt_round_trip_ms` is that of the last status and its acknowledgement.
     """
 
     name = "mqtt"
@@ -89,6 +94,7 @@ class MqttSink:
         self._calls = callbacks or MqttCallbacks()
         self._topics = Topics(city=site.city, site=site.site.id, gateway=site.gateway)
         self._online_since_us = 0
+        self._has_lasted = False
         self._make_parts(outbox, live)
 
     def wake(self) -> None:
@@ -117,10 +123,11 @@ class MqttSink:
         if self._settings.tls:
             tls_context = await asyncio.to_thread(self._settings.tls_context)
         self._online_since_us = self._clock.now().wall_us
-        async with MqttLink(self._settings, self._will(), tls_context) as link:
+        will, discarded = self._will(), self._note_discarded
+        async with MqttLink(self._settings, will, tls_context, discarded) as link:
             self.is_connected = True
+            self._has_lasted = False
             self.counters["mqtt_connections"] += 1
-            self._calls.on_progress()
             try:
                 await run_until_one_fails(
                     self._inbound.run(link),
@@ -130,13 +137,17 @@ class MqttSink:
                     self._tell_status(link),
                     self._canary.run(link),
                     self._coverage.run(link),
+                    self._catch_up.run(link),
                 )
             except asyncio.CancelledError:
                 await self._say_goodbye(link)
                 raise
+            except (DriverError, DeliveryError) as error:
+                if (why := link.ending(is_young=not self._has_lasted)) is not None:
+                    raise Disconnected(why) from error
+                raise
             finally:
                 self.is_connected = False
-                self.counters["inbound_discarded"] += link.discarded
 
     def _make_parts(self, outbox: JournalOutbox, live: LiveQueue) -> None:
         calls, settings = self._calls, self._settings
@@ -144,7 +155,6 @@ class MqttSink:
             outbox,
             self._topics,
             self.counters,
-            on_progress=calls.on_progress,
             render_cap=calls.render_cap,
             refused_retry_s=settings.refused_retry_s,
             on_refused=calls.on_refused,
@@ -153,7 +163,6 @@ class MqttSink:
             outbox,
             self._topics,
             self.counters,
-            on_progress=calls.on_progress,
             refused_retry_s=settings.refused_retry_s,
             on_refused=calls.on_refused,
         )
@@ -164,6 +173,7 @@ class MqttSink:
             self.counters,
             interval_s=settings.live_interval_s,
             expiry_s=settings.live_expiry_s,
+            on_refused=calls.on_refused,
         )
         self._canary = Canary(
             settings.socs,
@@ -176,6 +186,9 @@ class MqttSink:
         self._coverage = CoveragePublisher(
             calls.coverage, self._topics, self._clock, self.counters, calls.on_refused
         )
+        self._catch_up = CatchUp(
+            outbox, self._topics.gateway, self._clock, self.counters, on_refused=calls.on_refused
+        )
         self._inbound = Inbound(
             self._topics,
             self.counters,
@@ -183,18 +196,35 @@ class MqttSink:
             on_external=calls.on_external,
             on_refused=calls.on_refused,
             canary=self._canary,
+            catch_up=self._catch_up,
             refused_retry_s=settings.refused_retry_s,
         )
 
     async def _tell_status(self, link: MqttLink) -> None:
+        """Tell it at once, when the connection has lasted, and then regularly."""
         await self._inbound.asked.wait()  # online means: it listens
+        await self._tell_online(link)
+        self._calls.on_answer()
+        await asyncio.sleep(self._settings.lasting_s)
         while True:
-            try:
-                await link.publish(self._status("online", self._online_since_us))
-            except Refused as refused:
-                self.counters["mqtt_refused"] += 1
-                self._calls.on_refused(self._topics.status, refused.reason_code)
+            await self._tell_online(link)
+            self._has_lasted = True
+            self._calls.on_lasting()
             await asyncio.sleep(self._settings.status_period_s)
+
+    async def _tell_online(self, link: MqttLink) -> None:
+        """Publish the status; a refusal is an answer, too, and is told otherwise."""
+        asked_us = self._clock.now().steady_us
+        try:
+            await link.publish(self._status("online", self._online_since_us))
+        except Refused as refused:
+            self.counters["mqtt_refused"] += 1
+            self._calls.on_refused(self._topics.status, refused.reason_code)
+        taken_us = self._clock.now().steady_us - asked_us
+        self.counters["mqtt_round_trip_ms"] = round(taken_us / _US_PER_MS)
+
+    def _note_discarded(self) -> None:
+        self.counters["inbound_discarded"] += 1
 
     async def _say_goodbye(self, link: MqttLink) -> None:
         try:

@@ -20,7 +20,6 @@ from cbrn_gateway.sinks.outbox import (
     AlertRow,
     LogRow,
     RefusedCallback,
-    ignore_progress,
     ignore_refusal,
 )
 from cbrn_gateway.sinks.topics import Topics
@@ -67,7 +66,6 @@ class AlertPublisher:
         counters: Counter[str],
         *,
         on_refused: RefusedCallback = ignore_refusal,
-        on_progress: Callable[[], None] = ignore_progress,
         render_cap: Callable[[bytes], bytes | None] | None = None,
         refused_retry_s: float = 30.0,
         monotonic_s: Callable[[], float] = time.monotonic,
@@ -76,7 +74,6 @@ class AlertPublisher:
         self._topics = topics
         self._counters = counters
         self._on_refused = on_refused
-        self._on_progress = on_progress
         self._render_cap = render_cap
         self._refused_retry_s = refused_retry_s
         self._monotonic_s = monotonic_s
@@ -157,7 +154,6 @@ class AlertPublisher:
     async def _retire(self, rows: Sequence[AlertRow]) -> bool:
         if not rows:
             return False
-        self._on_progress()
         for row in rows:
             if row.alarm_id in self._only_here:
                 self._forget_overtaken(row)

@@ -23,13 +23,18 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from cbrn_core.errors import ConnectFailed, DeliveryError, Disconnected, Refused
 from cbrn_gateway.sinks.mqtt_packets import describe, packed_properties, publish_octets
+from cbrn_gateway.sinks.mqtt_queue import counting_queue, ignore_loss
 from cbrn_gateway.sinks.mqtt_settings import MqttSettings
 from cbrn_gateway.sinks.mqtt_writable import watch_writable
-from cbrn_gateway.sinks.tls import explain, peer_dates
+from cbrn_gateway.sinks.tls import explain, peer_dates, telling_socket
 
 FIRST_FAILURE = 128
 """MQTT 5 §2.4: reason codes from 0x80 up are failures."""
 NO_MATCHING_SUBSCRIBERS = 16
+_TAKEN_OVER = 142
+_TOO_LARGE = 149
+_MOST_HEAD_BYTES = 512
+"""Room for the fixed header and the properties of a PUBLISH as this gateway writes them."""
 _BUSY_CODES = frozenset({136, 137, 151, 156, 157, 159})
 _MOST_QUEUED_MESSAGES = 1000
 _LARGEST_PACKET_BYTES = 1 << 20
@@ -61,52 +66,6 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     correlation: bytes | None = None
 
 
-class _CountingQueue(asyncio.Queue[aiomqtt.Message]):
-    """Counts what the client throws away when the gateway reads too slowly."""
-
-    discarded = 0
-
-    def put_nowait(self, item: aiomqtt.Message) -> None:
-        """Add a message, or count it and refuse."""
-        if self.full():
-            self.discarded += 1
-        super().put_nowait(item)
-
-
-_NO_FAULT = (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
-
-
-def _telling_socket(tell: Callable[[ssl.SSLError], None]) -> type[ssl.SSLSocket]:
-    """Return a socket class that tells why TLS failed: paho throws the reason away."""
-
-    class TellingSocket(ssl.SSLSocket):
-        """Closes itself when the handshake fails: paho would leave that to the collector."""
-
-        def do_handshake(self, block: bool = False) -> None:
-            """Shake hands, or close and raise."""
-            try:
-                super().do_handshake(block)
-            except ssl.SSLError as error:
-                tell(error)
-                self.close()
-                raise
-            except BaseException:
-                self.close()
-                raise
-
-        def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-            """Receive; with TLS 1.3 the other side judges our certificate after the handshake."""
-            try:
-                return super().recv(buflen, flags)
-            except _NO_FAULT:
-                raise
-            except ssl.SSLError as error:
-                tell(error)
-                raise
-
-    return TellingSocket
-
-
 class MqttLink:
     """One connection; entering connects, leaving closes, a second entering is not allowed.
 
@@ -115,12 +74,18 @@ class MqttLink:
     """
 
     def __init__(
-        self, settings: MqttSettings, will: Outgoing, tls_context: ssl.SSLContext | None = None
+        self,
+        settings: MqttSettings,
+        will: Outgoing,
+        tls_context: ssl.SSLContext | None = None,
+        on_discarded: Callable[[], None] = ignore_loss,
     ) -> None:
         self._settings = settings
+        self._has_answered = False
+        self._farewell: ReasonCode | None = None
         self._tls_fault: ssl.SSLError | None = None
         if tls_context is not None:
-            tls_context.sslsocket_class = _telling_socket(self._note_tls_fault)
+            tls_context.sslsocket_class = telling_socket(self._note_tls_fault)
         self._client = aiomqtt.Client(
             settings.host,
             settings.port,
@@ -137,16 +102,19 @@ class MqttLink:
             keepalive=settings.keepalive_s,
             timeout=settings.puback_timeout_s,
             max_queued_incoming_messages=_MOST_QUEUED_MESSAGES,
-            queue_type=_CountingQueue,
+            queue_type=counting_queue(on_discarded),
             tls_context=tls_context,
             logger=_LOG,
         )
         self._paho: paho.Client = self._client._client  # noqa: SLF001
         self._paho.connect_timeout = settings.connect_timeout_s
+        self._paho.on_connect = self._on_connect
         self._paho.on_publish = self._on_publish
         self._paho.on_disconnect = self._on_disconnect
         watch_writable(self._paho, self._lose)
         self._outcomes: dict[int, asyncio.Future[int]] = {}
+        self._to_acknowledge: dict[int, str] = {}
+        self._largest_bytes: int | None = None
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -185,19 +153,35 @@ class MqttLink:
         finally:
             self._drop()
 
-    @property
-    def discarded(self) -> int:
-        """Return how many messages arrived faster than they were read and were dropped."""
-        queue = self._client._queue  # noqa: SLF001
-        return queue.discarded if isinstance(queue, _CountingQueue) else 0
+    def ending(self, *, is_young: bool) -> str | None:
+        """Return how the connection ended, None where it has not or nothing can be told."""
+        if not self._lost.done():
+            return None
+        name = self._settings.client_id
+        said = "" if self._farewell is None else f": {self._farewell}"
+        if self._farewell == _TAKEN_OVER:
+            return f"another client has connected to the broker as {name}"
+        if not self._has_answered:
+            return f"the broker closes the connection at the first message{said}"
+        for topic in self._to_acknowledge.values():
+            return f"the connection ended before {topic} was acknowledged{said}"
+        if said:
+            return f"the broker ended the connection{said}"
+        return f"the connection soon ended: does another client use {name}?" if is_young else None
 
     def post(self, message: Outgoing) -> asyncio.Future[int]:
         """Hand a message over and return the outcome for `settle`; order is kept.
+
+        What the broker said to be too large for it is refused here: it would hang up.
 
         Raises:
             Disconnected: the connection is gone.
         """
         outcome = asyncio.get_running_loop().create_future()
+        size_bytes = len(message.payload) + len(message.topic.encode()) + _MOST_HEAD_BYTES
+        if not self._takes(size_bytes):
+            outcome.set_result(_TOO_LARGE)
+            return outcome
         sent = self._paho.publish(
             message.topic,
             message.payload,
@@ -208,10 +192,14 @@ class MqttLink:
         if sent.rc != paho.MQTT_ERR_SUCCESS or self._lost.done():
             raise Disconnected(f"{message.topic}: {paho.error_string(sent.rc)}")
         self._outcomes[sent.mid] = outcome
+        if message.qos:
+            self._to_acknowledge[sent.mid] = message.topic
         return outcome
 
     def post_together(self, messages: Sequence[Outgoing]) -> asyncio.Future[int]:
         """Hand messages of QoS 0 over as one piece; the outcome is that of the last of them.
+
+        Those that are too large for the broker are left out; the outcome then is a refusal.
 
         Raises:
             Disconnected: the connection is gone.
@@ -221,7 +209,13 @@ class MqttLink:
         outcome = asyncio.get_running_loop().create_future()
         mid = self._paho._mid_generate()  # noqa: SLF001
         self._outcomes[mid] = outcome
-        octets = b"".join(map(self._octets, messages))
+        packets = [_octets(message, is_v5=self._settings.is_v5) for message in messages]
+        fitting = [packet for packet in packets if self._takes(len(packet))]
+        if len(fitting) < len(packets):
+            outcome.set_result(_TOO_LARGE)
+        if not fitting:
+            return outcome
+        octets = b"".join(fitting)
         self._paho._packet_queue(  # noqa: SLF001
             paho.PUBLISH, octets, mid, 0, paho.MQTTMessageInfo(mid)
         )
@@ -291,6 +285,21 @@ class MqttLink:
     def _lost(self) -> asyncio.Future[None]:
         return self._client._disconnected  # noqa: SLF001
 
+    def _takes(self, size_bytes: int) -> bool:
+        return self._largest_bytes is None or size_bytes <= self._largest_bytes
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        userdata: Any,  # noqa: ANN401
+        flags: paho.ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        """Note what the broker takes; one without properties sets no limit."""
+        self._largest_bytes = getattr(properties, "MaximumPacketSize", None)
+        self._client._on_connect(client, userdata, flags, reason_code, properties)  # noqa: SLF001
+
     def _on_publish(
         self,
         client: paho.Client,  # noqa: ARG002
@@ -300,6 +309,7 @@ class MqttLink:
         properties: Properties,  # noqa: ARG002
     ) -> None:
         outcome = self._outcomes.pop(mid, None)
+        self._has_answered |= self._to_acknowledge.pop(mid, None) is not None
         if outcome is not None and not outcome.done():
             outcome.set_result(_code(reason_code))
 
@@ -312,6 +322,8 @@ class MqttLink:
         properties: Properties | None,
     ) -> None:
         """Tell a waiting `__aenter__` at once; aiomqtt would let it wait for its time-out."""
+        if flags.is_disconnect_packet_from_server:
+            self._farewell = reason_code
         connected = self._client._connected  # noqa: SLF001
         if connected.done():
             self._client._on_disconnect(client, userdata, flags, reason_code, properties)  # noqa: SLF001
@@ -353,14 +365,6 @@ class MqttLink:
         properties.MaximumPacketSize = _LARGEST_PACKET_BYTES
         return properties
 
-    def _octets(self, message: Outgoing) -> bytes:
-        described = None
-        if self._settings.is_v5:
-            described = packed_properties(message.content_type, message.expiry_s, message.user)
-        return publish_octets(
-            message.topic, message.payload, retain=message.retain, properties=described
-        )
-
     def _will_properties(self, will: Outgoing) -> Properties | None:
         properties = self._publish_properties(will, PacketTypes.WILLMESSAGE)
         if properties is not None and will.will_delay_s is not None:
@@ -396,4 +400,14 @@ def _incoming(message: aiomqtt.Message) -> Incoming:
         retained=message.retain,
         response_topic=getattr(properties, "ResponseTopic", None),
         correlation=getattr(properties, "CorrelationData", None),
+    )
+
+
+def _octets(message: Outgoing, *, is_v5: bool) -> bytes:
+    described = packed_properties(message.content_type, message.expiry_s, message.user)
+    return publish_octets(
+        message.topic,
+        message.payload,
+        retain=message.retain,
+        properties=described if is_v5 else None,
     )

@@ -12,13 +12,14 @@ import msgspec
 
 from cbrn_core.errors import CbrnError, InputError, Refused
 from cbrn_gateway.sinks.mqtt_canary import Canary
+from cbrn_gateway.sinks.mqtt_catch_up import CatchUp, asks_to_catch_up
 from cbrn_gateway.sinks.mqtt_client import Incoming, MqttLink, Outgoing
 from cbrn_gateway.sinks.outbox import RefusedCallback, ignore_refusal
 from cbrn_gateway.sinks.payloads import JSON
 from cbrn_gateway.sinks.topics import Topics
 from cbrn_gateway.sinks.waiting import run_until_one_fails
+from cbrn_gateway.wire import ANSWER_SCHEMA
 
-ANSWER_SCHEMA = "cbrn-answer/1"
 LONGEST_PAYLOAD_BYTES = 262_144
 _ANSWER_EXPIRY_S = 300
 _LOG = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Inbound:
         on_external: ExternalCallback | None = None,
         on_refused: RefusedCallback = ignore_refusal,
         canary: Canary | None = None,
+        catch_up: CatchUp | None = None,
         refused_retry_s: float = 30.0,
     ) -> None:
         self._topics = topics
@@ -81,6 +83,7 @@ class Inbound:
         self._on_external = on_external
         self._on_refused = on_refused
         self._canary = canary
+        self._catch_up = catch_up
         self._refused_retry_s = refused_retry_s
         self.asked = asyncio.Event()
         """Set once the broker has answered every subscription of this connection."""
@@ -129,14 +132,8 @@ class Inbound:
     async def _answer(self, link: MqttLink, message: Incoming, on_command: CommandCallback) -> None:
         self._counters["commands"] += 1
         topic = answer_topic(self._topics, message)
-        asked = Asked(
-            payload=message.payload, response_topic=topic, correlation=message.correlation
-        )
-        try:
-            payload = await on_command(asked)
-        except CbrnError as error:
-            self._counters["commands_failed"] += 1
-            _LOG.warning("a command was not answered: %s", error)
+        payload = await self._said_to(message, topic, on_command)
+        if payload is None:
             return
         if topic is None:
             self._counters["answers_without_address"] += 1
@@ -155,6 +152,22 @@ class Inbound:
         except Refused as refused:
             self._counters["mqtt_refused"] += 1
             self._on_refused(topic, refused.reason_code)
+
+    async def _said_to(
+        self, message: Incoming, topic: str | None, on_command: CommandCallback
+    ) -> bytes | None:
+        """Return the answer, None where there is none or where it comes otherwise."""
+        if self._catch_up is not None and asks_to_catch_up(message.payload):
+            return self._catch_up.take(message.payload, topic, message.correlation)
+        asked = Asked(
+            payload=message.payload, response_topic=topic, correlation=message.correlation
+        )
+        try:
+            return await on_command(asked)
+        except CbrnError as error:
+            self._counters["commands_failed"] += 1
+            _LOG.warning("a command was not answered: %s", error)
+            return None
 
     async def _hand_on(self, message: Incoming) -> None:
         if self._canary is not None and self._canary.take(message.topic, message.payload):

@@ -5,12 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from cbrn_core.clock import Clock
-from cbrn_core.errors import InputError
+from cbrn_core.errors import InputError, Refused
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Purpose, Reading
 from cbrn_core.times import US_PER_S
 from cbrn_gateway.sinks.live_queue import LiveItem, LiveQueue
 from cbrn_gateway.sinks.mqtt_client import MqttLink, Outgoing
+from cbrn_gateway.sinks.outbox import RefusedCallback, ignore_refusal
 from cbrn_gateway.sinks.payloads import (
     ESTIMATE_SCHEMA,
     JSON,
@@ -86,7 +87,9 @@ class LivePublisher:
         *,
         interval_s: float,
         expiry_s: int,
+        on_refused: RefusedCallback = ignore_refusal,
     ) -> None:
+        self._on_refused = on_refused
         self._queue = queue
         self._topics = topics
         self._clock = clock
@@ -104,9 +107,17 @@ class LivePublisher:
                 self._counters["live_unnameable"] += len(items)
                 continue
             if messages:
-                await link.settle(link.post_together(messages), messages[-1].topic)
+                await self._tell(link, messages)
             if len(items) < _MOST_ITEMS:
                 await asyncio.sleep(self._interval_s)
+
+    async def _tell(self, link: MqttLink, messages: Sequence[Outgoing]) -> None:
+        topic = messages[-1].topic
+        try:
+            await link.settle(link.post_together(messages), topic)
+        except Refused as refused:
+            self._counters["mqtt_refused"] += 1
+            self._on_refused(topic, refused.reason_code)
 
     def _fresh(self, items: Sequence[LiveItem]) -> list[LiveItem]:
         oldest_us = self._clock.now().steady_us - self._expiry_s * US_PER_S

@@ -8,7 +8,7 @@ the exercise branch.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -19,7 +19,6 @@ from cbrn_gateway.sinks.outbox import (
     LogOutbox,
     LogRow,
     RefusedCallback,
-    ignore_progress,
     ignore_refusal,
 )
 from cbrn_gateway.sinks.payloads import JSON
@@ -70,14 +69,12 @@ class LogPublisher:
         counters: Counter[str],
         *,
         on_refused: RefusedCallback = ignore_refusal,
-        on_progress: Callable[[], None] = ignore_progress,
         refused_retry_s: float = 30.0,
     ) -> None:
         self._outbox = outbox
         self._topics = topics
         self._counters = counters
         self._on_refused = on_refused
-        self._on_progress = on_progress
         self._refused_retry_s = refused_retry_s
         self._wake = asyncio.Event()
 
@@ -112,6 +109,5 @@ class LogPublisher:
                 self._counters["mqtt_log_delivered"] += 1
         finally:
             if through is not None:
-                self._on_progress()
                 await self._outbox.advance(LOG_CONSUMER, through)
         return bool(rows)

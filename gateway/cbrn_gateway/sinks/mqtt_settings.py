@@ -27,6 +27,7 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
         session_expiry_s: how long the broker keeps commands for us (MQTT 5).
         refused_retry_s: how long a refused topic rests.
         live_interval_s: how long live values are collected beyond the turn that gathered them.
+        lasting_s: a connection that answers after so long has come to stay.
         socs: the control rooms whose path is proven.
     """
 
@@ -48,6 +49,7 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
     live_interval_s: float = 0.0
     live_expiry_s: int = 30
     status_period_s: float = 60.0
+    lasting_s: float = 10.0
 
     def __repr__(self) -> str:
         """Return the broker and the client, never the password."""

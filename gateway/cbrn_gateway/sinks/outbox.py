@@ -89,8 +89,43 @@ class LogOutbox(Protocol):
         ...
 
 
-class JournalOutbox(AlertOutbox, LogOutbox, Protocol):
-    """Both faces of the journal's outbox."""
+class SealedRow(LogRow, Protocol):
+    """One journal entry with the epoch in which it was written."""
+
+    @property
+    def epoch(self) -> int:
+        """Return when its journal was begun."""
+        ...
+
+
+class JournalHead(Protocol):
+    """The end of the journal; seq 0 in an empty one."""
+
+    @property
+    def epoch(self) -> int:
+        """Return when the journal was begun."""
+        ...
+
+    @property
+    def seq(self) -> int:
+        """Return the place of the newest entry."""
+        ...
+
+
+class LogReader(Protocol):
+    """The journal's entries for whoever lost some; nothing here writes."""
+
+    async def entries(self, after_seq: int = ..., limit: int = ...) -> Sequence[SealedRow]:
+        """Return the entries after a place, by seq."""
+        ...
+
+    async def head(self) -> JournalHead:
+        """Return the end of the journal."""
+        ...
+
+
+class JournalOutbox(AlertOutbox, LogOutbox, LogReader, Protocol):
+    """All faces of the journal that MQTT sees."""
 
 
 class SpoolRow(Protocol):

@@ -16,6 +16,7 @@ ESTIMATE_SCHEMA = "cbrn-estimate/1"
 STATUS_SCHEMA = "cbrn-status/1"
 CANARY_SCHEMA = "cbrn-canary/1"
 COVERAGE_SCHEMA = "cbrn-coverage/1"
+LOG_PAGE_SCHEMA = "cbrn-log-page/1"
 JSON = "application/json"
 CAP_XML = "application/cap+xml"
 
@@ -142,6 +143,26 @@ class CoverageMessage(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[CoverageRow, ...]
 
 
+class LogPageMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """`cbrn-log-page/1`: journal entries that were asked for, each as on the log topic.
+
+    `seq_from` … `seq_to` is what the page holds (one less than `seq_from`: nothing);
+    `epoch` and `head_seq` are those of the journal's newest entry. `next_seq` is the first
+    entry wanted and not sent yet, null when there is none; `is_last`: no page follows this
+    one, ask again from `next_seq` where there is one.
+    """
+
+    schema: str
+    gateway: str
+    epoch: int
+    head_seq: int
+    seq_from: int
+    seq_to: int
+    next_seq: int | None
+    is_last: bool
+    rows: tuple[msgspec.Raw, ...]
+
+
 def encode_readings(
     gateway: str, epoch: int, seq_from: int, seq_to: int, readings: Sequence[Reading]
 ) -> bytes:
@@ -197,6 +218,32 @@ def encode_coverage(gateway: str, at_us: int, rows: Sequence[CoverageRow]) -> by
     """Return a `cbrn-coverage/1` payload."""
     message = CoverageMessage(
         schema=COVERAGE_SCHEMA, gateway=gateway, at=format_rfc3339(at_us), rows=tuple(rows)
+    )
+    return msgspec.json.encode(message)
+
+
+def encode_log_page(
+    gateway: str,
+    *,
+    epoch: int,
+    head_seq: int,
+    seq_from: int,
+    seq_to: int,
+    next_seq: int | None,
+    is_last: bool,
+    bodies: Sequence[bytes],
+) -> bytes:
+    """Return a `cbrn-log-page/1` payload; `bodies` are entries in JSON, to the byte."""
+    message = LogPageMessage(
+        schema=LOG_PAGE_SCHEMA,
+        gateway=gateway,
+        epoch=epoch,
+        head_seq=head_seq,
+        seq_from=seq_from,
+        seq_to=seq_to,
+        next_seq=next_seq,
+        is_last=is_last,
+        rows=tuple(map(msgspec.Raw, bodies)),
     )
     return msgspec.json.encode(message)
 

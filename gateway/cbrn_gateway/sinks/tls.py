@@ -34,6 +34,8 @@ _VERDICTS = {
 _DATED = frozenset({_NOT_YET, _EXPIRED})
 _ALERT = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_ALERT_(\w+)")
 
+_NO_FAULT = (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
 
 class TlsFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The files of one link: authority, revocation list, own certificate and its key."""
@@ -105,6 +107,37 @@ def explain(
     if alert is not None:
         return f"{who} refuses our certificate: {alert[1].lower().replace('_', ' ')}"
     return f"no TLS with {who}: {fault.reason or fault}"
+
+
+def telling_socket(tell: Callable[[ssl.SSLError], None]) -> type[ssl.SSLSocket]:
+    """Return a socket class that tells why TLS failed: paho throws the reason away."""
+
+    class TellingSocket(ssl.SSLSocket):
+        """Closes itself when the handshake fails: paho would leave that to the collector."""
+
+        def do_handshake(self, block: bool = False) -> None:
+            """Shake hands, or close and raise."""
+            try:
+                super().do_handshake(block)
+            except ssl.SSLError as error:
+                tell(error)
+                self.close()
+                raise
+            except BaseException:
+                self.close()
+                raise
+
+        def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+            """Receive; with TLS 1.3 the other side judges our certificate after the handshake."""
+            try:
+                return super().recv(buflen, flags)
+            except _NO_FAULT:
+                raise
+            except ssl.SSLError as error:
+                tell(error)
+                raise
+
+    return TellingSocket
 
 
 def peer_dates(files: TlsFiles, host: str, port: int) -> tuple[str, str] | None:

@@ -128,7 +128,7 @@ async def test_the_canary_comes_back_through_the_broker_and_its_round_trip_is_in
     broker,
 ):
     proven = []
-    settings = changed(settings_for(broker, socs=[SOC_USER]), status_period_s=0.1)
+    settings = changed(settings_for(broker, socs=[SOC_USER]), lasting_s=0.1, status_period_s=0.1)
     gateway = Gateway(settings, on_proven=proven.append)
     with subscriber(broker, STATUS, f"{BASE}/canary/{SOC_USER}") as soc:
         async with gateway.up():
@@ -142,6 +142,55 @@ async def test_the_canary_comes_back_through_the_broker_and_its_round_trip_is_in
     assert canary["properties"]["user-properties"] == {"schema": "cbrn-canary/1"}
     assert gateway.sink.unproven() == []
     assert gateway.refusals == []
+
+
+@pytest.mark.asyncio
+async def test_the_round_trip_to_the_broker_is_in_the_status_also_without_control_rooms(broker):
+    lasting = []
+    settings = changed(settings_for(broker), lasting_s=0.1, status_period_s=0.1)
+    gateway = Gateway(settings, on_lasting=lambda: lasting.append(1))
+    with subscriber(broker, STATUS) as soc:
+        async with gateway.up():
+            await until(lambda: "mqtt_round_trip_ms" in status_counters(soc))
+            assert 0 <= status_counters(soc)["mqtt_round_trip_ms"] <= 10_000
+    assert lasting
+
+
+@pytest.mark.asyncio
+async def test_two_gateways_of_one_name_throw_each_other_out_and_neither_has_come_to_stay(broker):
+    settings = changed(settings_for(broker, client_id="twin"), lasting_s=5.0)
+    answered, lasting = [], []
+    told = {
+        "on_answer": lambda: answered.append(1),
+        "on_lasting": lambda: lasting.append(1),
+    }
+    one, other = Gateway(settings, **told), Gateway(settings, **told)
+    async with one.up(), other.up():
+        await until(lambda: len(one.errors) >= 3 and len(other.errors) >= 3)
+    # some versions of mosquitto say why, others just close
+    told_by_broker, guessed = "another client has connected", "does another client use twin?"
+    said = [str(error) for error in (*one.errors, *other.errors)]
+    assert any(told_by_broker in text or guessed in text for text in said), said
+    assert answered
+    assert lasting == []
+
+
+@pytest.mark.asyncio
+async def test_what_is_not_read_in_time_is_counted_while_the_connection_stands(broker, monkeypatch):
+    monkeypatch.setattr("cbrn_gateway.sinks.mqtt_client._MOST_QUEUED_MESSAGES", 2)
+    stuck = asyncio.Event()
+
+    async def never(asked):
+        await stuck.wait()
+        return b"{}"
+
+    gateway = Gateway(settings_for(broker), on_command=never)
+    async with gateway.up(), soc_client(broker) as soc:
+        while not gateway.sink.counters["inbound_discarded"]:
+            await soc.publish(f"{BASE}/command", b'{"verb":"ack"}', 1)
+        assert gateway.sink.is_connected
+        stuck.set()
+    assert gateway.errors == []
 
 
 def status_counters(soc) -> dict[str, int]:
@@ -207,6 +256,28 @@ async def test_a_publish_that_the_access_list_denies_is_refused_with_135_and_sta
 
 
 @pytest.mark.asyncio
+async def test_what_is_too_large_for_the_broker_is_refused_here_and_stops_nothing_else(own_broker):
+    own_broker.stop()
+    conf = own_broker.folder / "mosquitto.conf"
+    conf.write_text(conf.read_text().replace("max_packet_size 1048576", "max_packet_size 3000"))
+    own_broker.start()
+    gateway = Gateway(changed(settings_for(own_broker), refused_retry_s=0.5))
+    async with gateway.up():
+        gateway.append("small", 1)
+        gateway.append("large", 1, text="x" * 4000)
+        gateway.append("after", 1)
+        await until(lambda: list(gateway.journal.outbox) == ["large"])
+        await until(lambda: (f"{BASE}/alert/large", 149) in gateway.refusals)
+        gateway.live.offer([reading(seq=number) for number in range(100)])
+        await until(lambda: (f"{BASE}/reading/st01", 149) in gateway.refusals)
+        gateway.append("later", 1)
+        await until(lambda: list(gateway.journal.outbox) == ["large"])
+        assert gateway.sink.is_connected
+    assert gateway.errors == []
+    assert gateway.sink.counters["mqtt_connections"] == 1
+
+
+@pytest.mark.asyncio
 async def test_an_alert_without_any_subscriber_is_delivered_and_counted_as_unheard(own_broker):
     gateway = Gateway(settings_for(own_broker))
     async with gateway.up():
@@ -228,13 +299,13 @@ async def test_a_broker_killed_again_and_again_loses_no_alert_and_none_goes_back
                 for number in range(40):
                     alarm_id = f"k{number % 10}"
                     newest[alarm_id] = newest.get(alarm_id, 0) + 1
-                    gateway.append(alarm_id, newest[alarm_id], seq=len(gateway.journal.entries) + 1)
+                    gateway.append(alarm_id, newest[alarm_id], seq=len(gateway.journal.rows) + 1)
                     await asyncio.sleep(0.002)
                     if number == 25 and life < 2:
                         await asyncio.to_thread(own_broker.kill)
                 if life == 2:
                     await gateway.all_delivered(30)
-                    everything = len(gateway.journal.entries)
+                    everything = len(gateway.journal.rows)
                     await until(lambda s=soc, n=everything: n in log_numbers(s.messages()))
                 messages = soc.messages()
             # what a killed broker still held may be older than what it had passed on

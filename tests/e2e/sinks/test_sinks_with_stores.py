@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
-from e2e.servers import DATABASE, GATEWAY_USER, subscriber
+from e2e.servers import DATABASE, GATEWAY_USER, SOC_USER, program, subscriber
 from samples.sink_samples import (
     T0_US,
     LoopClock,
@@ -16,13 +17,16 @@ from samples.sink_samples import (
     until,
 )
 
+from cbrn_core.errors import CommandRefused
 from cbrn_gateway.config.structs import InfluxTable, MqttTable
 from cbrn_gateway.sinks import influx_settings, mqtt_settings
 from cbrn_gateway.sinks.influx import InfluxSink
 from cbrn_gateway.sinks.influx_lines import LineWriter
 from cbrn_gateway.sinks.live_queue import LiveQueue
-from cbrn_gateway.sinks.mqtt import MqttSink
+from cbrn_gateway.sinks.mqtt import MqttCallbacks, MqttSink
+from cbrn_gateway.sinks.mqtt_inbound import Asked
 from cbrn_gateway.sinks.outbox import ALERTS_CONSUMER, LOG_CONSUMER
+from cbrn_gateway.store.chain import entry_hash
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.outbox import Consumer, View
 from cbrn_gateway.store.series import Series
@@ -31,6 +35,8 @@ from cbrn_gateway.store.writer import Batch, Writer
 
 CONSUMERS = (Consumer(ALERTS_CONSUMER, View.NEWEST), Consumer(LOG_CONSUMER, View.LOG))
 LOG = "cbrn/v1/harbour-city/fish-market/log/gw-01"
+COMMAND = "cbrn/v1/harbour-city/fish-market/command"
+REPLY = f"{COMMAND}/reply"
 
 
 def unsealed(alarm_id: str, version: int, **more) -> dict:
@@ -44,7 +50,18 @@ def mqtt_sink(broker, journal: Journal) -> MqttSink:
     settings = mqtt_settings.settings_from_table(
         table, "gw-01", {"CBRN_MQTT_USERNAME": GATEWAY_USER}
     )
-    return MqttSink(settings, site_model(), journal, LiveQueue(site_model(), 1), LoopClock())
+    return MqttSink(
+        settings,
+        site_model(),
+        journal,
+        LiveQueue(site_model(), 1),
+        LoopClock(),
+        callbacks=MqttCallbacks(on_command=no_order),
+    )
+
+
+async def no_order(asked: Asked) -> bytes:
+    raise CommandRefused(f"no order is expected here: {asked.payload!r}")
 
 
 async def is_drained(journal: Journal) -> bool:
@@ -121,3 +138,45 @@ async def test_spooled_lines_reach_the_database_and_leave_the_spool(influx, writ
     assert count["count"] == 500
     assert fill.quarantined == 1
     assert errors == []
+
+
+@pytest.mark.needs_mosquitto
+@pytest.mark.asyncio
+async def test_a_control_room_that_lost_part_of_the_log_gets_it_again_and_can_check_it(
+    broker, tmp_path: Path
+):
+    journal = Journal.open(tmp_path / "journal.db", epoch=7, consumers=CONSUMERS)
+    await journal.append([unsealed(f"c{number}", 1) for number in range(40)])
+    before = await journal.head()
+    reply = f"{REPLY}/{SOC_USER}"
+    wish = {"schema": "cbrn-command/1", "verb": "catch_up", "actor": "anna", "seq_from": 11}
+    with subscriber(broker, reply) as soc:
+        sink = mqtt_sink(broker, journal)
+        async with running(sink.run()):
+            # online is said, and acknowledged, once the gateway listens
+            await until(lambda: "mqtt_round_trip_ms" in sink.counters)
+            await asyncio.to_thread(ask, broker, reply, wish | {"epoch": 7})
+            await until(lambda: has_last_page(soc))
+    answer, *pages = [json.loads(m["payload"]) for m in soc.messages()]
+    assert answer["accepted"]
+    entries = [entry for page in pages for entry in page["rows"]]
+    assert [entry["properties"]["seq"] for entry in entries] == list(range(11, 41))
+    assert [entry_hash(e) for e in entries] == [e["properties"]["hash"] for e in entries]
+    assert {m["properties"]["user-properties"]["schema"] for m in soc.messages()[1:]} == {
+        "cbrn-log-page/1"
+    }
+    assert await journal.head() == before
+    await journal.close()
+
+
+def ask(broker, reply: str, wish: dict) -> None:
+    """Ask as `mosquitto_pub` does."""
+    where = ("-h", "127.0.0.1", "-p", str(broker.port), "-V", "mqttv5", "-q", "1")
+    who = ("-u", SOC_USER, "-P", broker.password(SOC_USER), "-i", "asker")
+    what = ("-t", COMMAND, "-D", "publish", "response-topic", reply, "-m", json.dumps(wish))
+    command = [program("mosquitto_pub", "mosquitto-clients"), *where, *who, *what]
+    subprocess.run(command, check=True, timeout=10)
+
+
+def has_last_page(soc) -> bool:
+    return bool(soc.messages()) and json.loads(soc.messages()[-1]["payload"]).get("is_last", False)

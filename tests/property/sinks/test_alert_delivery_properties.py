@@ -108,7 +108,7 @@ def test_no_alarm_ever_goes_backwards_and_each_ends_at_its_newest_version(story)
 @given(story=stories)
 def test_a_late_subscriber_finds_exactly_the_open_alerts_in_their_newest_version(story):
     world = asyncio.run(play(story))
-    newest = {entry.alarm_id: entry for entry in world.journal.entries}
+    newest = {entry.alarm_id: entry for entry in world.journal.rows}
     is_open = {
         alarm_id: json.loads(entry.body)["properties"]["state"] != "normal"
         for alarm_id, entry in newest.items()

@@ -10,6 +10,7 @@ from cbrn_core.clock import ManualClock
 from cbrn_core.errors import StorageError
 from cbrn_gateway.alarms.policy import load_policy
 from cbrn_gateway.config.site_config import SiteConfig
+from cbrn_gateway.live import outlets as module
 from cbrn_gateway.live.outlets import Outlets
 from cbrn_gateway.pipeline.pipeline import StepOutput
 from cbrn_gateway.sinks.live_queue import LiveQueue
@@ -127,3 +128,45 @@ async def test_an_alarm_with_a_fact_that_cannot_be_written_goes_out_without_it()
 async def test_without_alerts_there_is_nothing_to_wait_for():
     async with asyncio.timeout(5):
         await outlets(SlowJournal()).drain()
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_rendered_at_all_goes_out_in_fixed_words_and_is_told(monkeypatch):
+    monkeypatch.setattr(module, "render_alert", broken_renderer)
+    journal = SlowJournal()
+    journal.open.set()
+    out = outlets(journal)
+    heard, incomplete = [], []
+    out.listeners.append(heard.append)
+    out.on_incomplete = incomplete.append
+    out.take(version(1))
+    out.take(version(2))
+    task = asyncio.create_task(out.journal_alerts())
+    async with asyncio.timeout(5):
+        await out.drain()
+    await cancelled(task)
+    assert [alert["properties"]["version"] for alert in heard] == journal.versions == [1, 2]
+    assert heard[0]["properties"]["priority"] == 1
+    assert "could not be written" in heard[0]["properties"]["text"]
+    assert [alarm.version for alarm in incomplete] == [1, 2]
+    assert out.counters()["alerts_incomplete"] == 2
+
+
+@pytest.mark.asyncio
+async def test_an_alarm_that_nothing_can_write_mutes_no_other_and_is_counted_and_told(monkeypatch):
+    monkeypatch.setattr(module, "render_alert", broken_renderer)
+    monkeypatch.setattr(module, "least_alert", broken_renderer)
+    out = outlets(SlowJournal())
+    incomplete = []
+    out.on_incomplete = incomplete.append
+    out.take(version(1))
+    async with asyncio.timeout(5):
+        task = asyncio.create_task(out.journal_alerts())
+        await out.drain()
+    await cancelled(task)
+    assert out.counters()["alerts_unwritable"] == 1
+    assert len(incomplete) == 1
+
+
+def broken_renderer(*_: object):
+    raise KeyError("a word is missing")

@@ -48,12 +48,14 @@ class Desk:
         self.spool = MemorySpool(lines)
         self.refusals = []
         self.slept = []
+        self.is_held = False
         self.clock = ManualClock(T0_US, self._gate)
         monkeypatch.setattr(influx, "InfluxLink", lambda *_: self.database)
         self.sink = InfluxSink(
             InfluxSettings(url="http://db", **settings),
             self.spool,
             self.clock,
+            is_held=lambda: self.is_held,
             on_refused=lambda *what: self.refusals.append(what),
         )
 
@@ -205,9 +207,35 @@ async def test_without_a_backlog_nothing_is_sent_twice(monkeypatch):
 @pytest.mark.asyncio
 async def test_live_lines_are_bounded_and_a_bad_one_is_only_counted(monkeypatch):
     desk = Desk(monkeypatch, lines_of(30), batch_rows=10, live_rows=3)
-    desk.sink.offer_live([b"bad", *lines_of(2, 28), b"bad"])
-    assert desk.sink.counters["influx_live_dropped"] == 1
+    desk.sink.offer_live([*lines_of(2, 28), b"bad"])
+    desk.sink.offer_live(lines_of(1, 30))
     async with running(desk.sink.run()):
         await turns_until(lambda: not desk.spool.rows)
+    assert desk.database.requests[0] == [*lines_of(1, 29), b"bad", *lines_of(1, 30)]
     assert desk.sink.counters["influx_live_rejected"] == 1
     assert desk.spool.quarantined == {}
+
+
+@pytest.mark.asyncio
+async def test_lines_with_times_of_a_clock_that_is_held_back_for_are_never_shown_early(monkeypatch):
+    desk = Desk(monkeypatch, lines_of(30), batch_rows=10)
+    desk.sink.offer_live(lines_of(1, 28))
+    desk.is_held = True
+    desk.sink.offer_live(lines_of(1, 29))
+    desk.is_held = False
+    async with running(desk.sink.run()):
+        await turns_until(lambda: not desk.spool.rows)
+    assert desk.database.stored == lines_of(30)
+
+
+@pytest.mark.asyncio
+async def test_an_attempt_in_vain_costs_none_of_the_newest_lines(monkeypatch):
+    desk = Desk(monkeypatch, lines_of(30), batch_rows=10, live_rows=3)
+    desk.sink.offer_live(lines_of(2, 27))
+    desk.database.failures = [Disconnected("gone")]
+    with pytest.raises(Disconnected):
+        await desk.sink.run()
+    desk.sink.offer_live(lines_of(2, 29))
+    async with running(desk.sink.run()):
+        await turns_until(lambda: not desk.spool.rows)
+    assert desk.database.requests[1] == lines_of(3, 28)

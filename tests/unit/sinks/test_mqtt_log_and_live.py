@@ -49,7 +49,7 @@ async def test_the_log_carries_every_entry_in_order_drills_and_events_too():
         journal.append("a2", 1)
         publisher.wake()
         await turns_until(lambda: journal.cursor == 5)
-    assert broker.payloads(TOPICS.log) == [entry.body for entry in journal.entries]
+    assert broker.payloads(TOPICS.log) == [entry.body for entry in journal.rows]
     assert all(message.qos == 1 and not message.retain for message in broker.received)
 
 
@@ -64,7 +64,7 @@ async def test_the_log_goes_on_where_the_last_acknowledgement_was():
     assert journal.cursor == 2
     async with running(publisher.run(FakeLink(broker))):
         await turns_until(lambda: journal.cursor == 5)
-    bodies = [entry.body for entry in journal.entries]
+    bodies = [entry.body for entry in journal.rows]
     assert broker.payloads(TOPICS.log) == bodies[:3] + bodies[2:]
 
 
