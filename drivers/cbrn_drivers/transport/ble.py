@@ -4,7 +4,8 @@ Importing it loads bleak, so a driver does that when it opens. One scanner, one 
 per link, every call to BlueZ bounded in time. What fails goes up a ladder: connect again,
 have BlueZ forget the peripheral (never a paired one), power-cycle the adapter where that is
 allowed and no link works, at last tell by a TransportError. One peripheral that is dead
-climbs by itself; the adapter is only touched when none of them works.
+climbs by itself; the adapter is only touched when none of them works. A valid value leads
+down again, opening the adapter anew does not.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from cbrn_core.clock import Clock
 from cbrn_core.errors import ConnectFailed, Disconnected, ReadTimeout
 from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_drivers.transport.ble_peripheral import End, Heard, Notified, Peripheral, Polled
-from cbrn_drivers.transport.ble_slots import Rung, Slots
+from cbrn_drivers.transport.ble_slots import FORGIVEN_AFTER_S, Rung, Slots
 from cbrn_drivers.transport.bluez import BUS_ERRORS, Radio, is_paired, open_radio
 from cbrn_drivers.transport.bounded import bounded
 
@@ -110,6 +111,15 @@ class BleAdapter:
         self._scanner: BleakScanner | None = None
         self._scan_until_us = 0
         self._cycled_us: int | None = None
+        self._is_open = False
+        self._stuck_until_us = 0
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether the adapter is open, and not only for links that cannot be made."""
+        lost = self._radio is None or self._radio.is_lost
+        stuck = not self.links and self._now_us() < self._stuck_until_us
+        return self._is_open and not lost and not stuck
 
     @property
     def links(self) -> int:
@@ -128,7 +138,7 @@ class BleAdapter:
             ConnectFailed: the adapter cannot be used; the message says what to do.
         """
         await self.close()
-        self._slots.forgive()
+        self._slots.reopened()
         await _settle_bluez_version()
         self._radio = await open_radio(self._adapter, self._clock, self._stir)
         try:
@@ -136,9 +146,11 @@ class BleAdapter:
         except BaseException:
             await self.close()
             raise
+        self._is_open = True
 
     async def close(self) -> None:
         """End all links and let go of the adapter; never raises, may be called again."""
+        self._is_open = False
         tasks = [link.task for link in self._links.values() if link.task is not None]
         for task in tasks:
             task.cancel()
@@ -179,6 +191,7 @@ class BleAdapter:
         if link is not None:
             link.heard_us = self._now_us()
             self._slots.progressed(address, link.heard_us)
+            self._stuck_until_us = 0
 
     async def _look_after(self, radio: Radio) -> None:
         """Settle what has ended, give links away, scan where somebody is missing."""
@@ -267,12 +280,14 @@ class BleAdapter:
         if end is End.YIELDED:
             self._slots.yielded(address, self._now_us())
             return
-        rung = self._slots.failed(address, self._now_us())
+        now_us = self._now_us()
+        rung = self._slots.failed(address, now_us)
         if rung is Rung.RECONNECT:
             return
-        if rung is not Rung.FORGET and self.links == 0:
-            await self._rescue(radio, rung)
+        hopeless = self.links == 0 and self._slots.all_fail(now_us)
         await self._forget(link)
+        if hopeless and rung is not Rung.FORGET:
+            await self._rescue(radio, rung)
 
     async def _rescue(self, radio: Radio, rung: Rung) -> None:
         """Power-cycle the adapter where that is allowed; on the last rung give up."""
@@ -286,6 +301,7 @@ class BleAdapter:
             await radio.power_cycle()
             raise Disconnected(f"{radio.name} was switched off and on: nothing could be connected")
         if rung is Rung.TELL:
+            self._stuck_until_us = now_us + seconds_to_us(FORGIVEN_AFTER_S)
             reason = f"{radio.name}: none of {len(self._peripherals)} peripherals can be connected"
             raise ConnectFailed(f"{reason}, though some are heard")
 

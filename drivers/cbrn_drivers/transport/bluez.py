@@ -68,6 +68,11 @@ class Radio:
         self._ending = asyncio.create_task(self._await_bus_end())
         self._asking = asyncio.create_task(self._ask_on())
 
+    @property
+    def is_lost(self) -> bool:
+        """Return whether the adapter, bluetoothd or the bus has gone."""
+        return self._lost is not None
+
     def raise_if_lost(self) -> None:
         """Raise Disconnected where the adapter, bluetoothd or the bus has gone."""
         if self._lost is not None:

@@ -232,6 +232,11 @@ class HeartRateDriver:
             if readings:
                 yield readings
 
+    @property
+    def is_well(self) -> bool:
+        """Return whether the adapter is open and, where somebody is heard, makes links."""
+        return self._adapter is not None and self._adapter.is_well
+
     def counters(self) -> Mapping[str, int]:
         """Return what was dropped and what links did; `links`, `waiting_for_link` as of now."""
         adapter = self._adapter

@@ -16,7 +16,7 @@ from dbus_fast.aio import MessageBus
 
 from cbrn_sim.ble.object_tree import PROPERTIES, UNKNOWN_METHOD, ObjectTree
 from cbrn_sim.ble.paced_bus import PacedBus
-from cbrn_sim.ble.strap import MEASUREMENT, Characteristic, Service, Strap
+from cbrn_sim.ble.strap import MEASUREMENT, Characteristic, Cure, Service, Strap
 
 NAME = "org.bluez"
 ADAPTER_PATH = "/org/bluez/hci0"
@@ -112,6 +112,8 @@ class FakeBlueZ:
             self._scanning.clear()
         changed = {"Powered": Variant("b", on), "Discovering": Variant("b", False)}
         self._tree.change(ADAPTER_PATH, ADAPTER, changed)
+        for strap in self.straps.values():
+            strap.treat(Cure.POWER)
 
     def linked(self) -> list[str]:
         """Return the addresses that are connected now."""
@@ -161,6 +163,7 @@ class FakeBlueZ:
             if now_s >= advertise_s:
                 advertise_s = now_s + ADVERTISE_EVERY_S
                 self._advertise()
+                self._connect_who_came()
             for address in sorted(self._linked):
                 if self.straps[address].period_s and now_s >= self._due_s.get(address, now_s):
                     self._due_s[address] = now_s + self.straps[address].period_s
@@ -179,6 +182,13 @@ class FakeBlueZ:
                 self._tree.change(path, DEVICE, {"RSSI": Variant("n", strap.rssi_dbm)})
             else:
                 self._tree.add(path, {DEVICE: _device_facts(strap)})
+
+    def _connect_who_came(self) -> None:
+        """Link those that have been called since before they came into range."""
+        for address in [a for a in self._connecting if self.straps[a].in_range]:
+            asked = self._connecting.pop(address)
+            self._link(address)
+            self._bus.put(Message.new_method_return(asked))
 
     def _start_discovery(self, asked: Message) -> Message:
         if self.is_jammed:
@@ -200,6 +210,7 @@ class FakeBlueZ:
         if not self._tree.has(asked.body[0]):
             return Message.new_error(asked, DOES_NOT_EXIST, "Does Not Exist")
         self.remove(address)
+        self.straps[address].treat(Cure.REMOVAL)
         return Message.new_method_return(asked)
 
     def _connect(self, asked: Message) -> Message | None:
