@@ -12,7 +12,7 @@ from cbrn_drivers.catalogue import load_driver, reopen_wait_s
 from cbrn_drivers.transport.wiretap import WireListener, overheard_by
 from cbrn_gateway.config.wires import devices_by_bus, wirings
 from cbrn_gateway.live.inbox import Inbox
-from cbrn_gateway.live.progress import ProgressWatch
+from cbrn_gateway.live.progress import ProgressWatch, tells_something
 from cbrn_gateway.live.supervisor import PROMPT_WAIT_S, Supervisor
 from cbrn_gateway.live.workers import Workers
 
@@ -71,10 +71,11 @@ class Bus:
             watching = nullcontext() if self.is_radio else self._watch.guarding()
             async with watching, self._driver as driver:
                 async for batch in driver.batches():
-                    self._watch.heard(batch)
                     self._inbox.put(batch)
                     self.readings += len(batch)
-                    self.supervisor.progressed()
+                    if tells_something(batch):
+                        self._watch.heard(batch)
+                        self.supervisor.progressed()
 
 
 class Rewiring(NamedTuple):
