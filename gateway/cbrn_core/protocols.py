@@ -67,6 +67,11 @@ class RadioDriver(Protocol):
     """
 
     @property
+    def radio_name(self) -> str:
+        """Return what people know the radio by: `Bluetooth hci0`."""
+        ...
+
+    @property
     def is_well(self) -> bool:
         """Return whether the radio is open and nothing shows that it does not work."""
         ...

@@ -195,6 +195,8 @@ class HeartRateDriver:
 
     def __init__(self, seats: Sequence[_Seat], clock: Clock) -> None:
         self._seats = {seat.address: seat for seat in seats}
+        # what holds for the adapter is the same in all of them
+        self._options = seats[0].options
         self._clock = clock
         self._counts: Counter[str] = Counter()
         self._adapter: BleAdapter | None = None
@@ -233,6 +235,11 @@ class HeartRateDriver:
                 yield readings
 
     @property
+    def radio_name(self) -> str:
+        """Return the adapter's name, as configured."""
+        return f"Bluetooth {self._options.adapter}"
+
+    @property
     def is_well(self) -> bool:
         """Return whether the adapter is open and, where somebody is heard, makes links."""
         return self._adapter is not None and self._adapter.is_well
@@ -260,7 +267,7 @@ class HeartRateDriver:
 
     async def _new_adapter(self) -> "BleAdapter":
         """Load bleak, in a thread since it takes a while; raises ConnectFailed without it."""
-        options = next(iter(self._seats.values())).options
+        options = self._options
         try:
             ble = await asyncio.to_thread(importlib.import_module, "cbrn_drivers.transport.ble")
         except ImportError as error:

@@ -62,6 +62,7 @@ _BY_REASON = {
     Reason.STUCK: Play.CHANNEL_SUSPECT,
     Reason.NOT_IN_SERVICE: Play.SITE_NOT_IN_SERVICE,
     Reason.LINK_DOWN: Play.DELIVERY,
+    Reason.RADIO_DOWN: Play.RADIO,
     Reason.DELIVERY_REFUSED: Play.DELIVERY,
     Reason.STORE_FAILED: Play.STORE,
     Reason.LOOP_LATE: Play.GATEWAY_LATE,

@@ -52,9 +52,9 @@ class Bus:
         return self._driver.counters()
 
     @property
-    def is_radio(self) -> bool:
-        """Return whether it is a radio, where instruments come and go."""
-        return self._radio is not None
+    def radio_name(self) -> str | None:
+        """Return what people know the radio by, None where it is a wire."""
+        return None if self._radio is None else self._radio.radio_name
 
     @property
     def is_well(self) -> bool:
@@ -68,7 +68,7 @@ class Bus:
     async def _listen(self) -> None:
         overheard = nullcontext() if self._listener is None else overheard_by(self._listener)
         with overheard:
-            watching = nullcontext() if self.is_radio else self._watch.guarding()
+            watching = self._watch.guarding() if self._radio is None else nullcontext()
             async with watching, self._driver as driver:
                 async for batch in driver.batches():
                     self._inbox.put(batch)
