@@ -1,9 +1,10 @@
-"""Links to Bluetooth Low Energy peripherals on one adapter; the one file that touches bleak.
+"""Links to Bluetooth Low Energy peripherals over one adapter; the one file that touches bleak.
 
 Importing it loads bleak, so a driver does that when it opens. One scanner, one fresh client
 per link, every call to BlueZ bounded in time. What fails goes up a ladder: connect again,
 have BlueZ forget the peripheral (never a paired one), power-cycle the adapter where that is
-allowed and no link works, at last tell by a TransportError. One peripheral that is dead
+allowed and no link works, at last tell by a TransportError and go over to the spare adapter
+where there is one. One peripheral that is dead
 climbs by itself; the adapter is only touched when none of them works. A valid value leads
 down again, opening the adapter anew does not.
 """
@@ -79,14 +80,16 @@ class _Link:
 
 
 class BleAdapter:
-    """All peripherals that are wanted on one adapter; `counts` is the driver's.
+    """All peripherals that are wanted over one adapter; `counts` is the driver's.
 
-    `power_cycle` allows the adapter to be switched off and on, at most every CYCLE_AGAIN_S.
+    Of several `adapters` one is used at a time: the first, until it cannot be opened or no
+    link can be made over it, then the next. `power_cycle` allows an adapter to be switched
+    off and on, at most every CYCLE_AGAIN_S.
     """
 
     def __init__(
         self,
-        adapter: str,
+        adapters: Sequence[str],
         peripherals: Sequence[Peripheral],
         clock: Clock,
         counts: Counter[str],
@@ -94,7 +97,7 @@ class BleAdapter:
         links_most: int,
         power_cycle: bool = False,
     ) -> None:
-        self._adapter = adapter
+        self._adapters = deque(adapters)
         self._peripherals = {p.address: p for p in peripherals}
         self._clock = clock
         self._counts = counts
@@ -110,7 +113,7 @@ class BleAdapter:
         self._radio: Radio | None = None
         self._scanner: BleakScanner | None = None
         self._scan_until_us = 0
-        self._cycled_us: int | None = None
+        self._cycled_us: dict[str, int] = {}
         self._is_open = False
         self._stuck_until_us = 0
 
@@ -132,21 +135,25 @@ class BleAdapter:
         return self._slots.waiting(self._now_us())
 
     async def open(self) -> None:
-        """Find the adapter and begin to look for the peripherals.
+        """Find an adapter that works and begin to look for the peripherals.
 
         Raises:
-            ConnectFailed: the adapter cannot be used; the message says what to do.
+            ConnectFailed: none can be used; the message says of the first what to do.
         """
         await self.close()
         self._slots.reopened()
         await _settle_bluez_version()
-        self._radio = await open_radio(self._adapter, self._clock, self._stir)
-        try:
-            await self._scan_anew()
-        except BaseException:
-            await self.close()
-            raise
-        self._is_open = True
+        troubles = []
+        for turns, adapter in enumerate(self._adapters):
+            try:
+                await self._open_one(adapter)
+            except ConnectFailed as error:
+                troubles.append(error)
+                continue
+            self._turn(turns)
+            self._is_open = True
+            return
+        raise troubles[0]
 
     async def close(self) -> None:
         """End all links and let go of the adapter; never raises, may be called again."""
@@ -192,6 +199,23 @@ class BleAdapter:
             link.heard_us = self._now_us()
             self._slots.progressed(address, link.heard_us)
             self._stuck_until_us = 0
+
+    async def _open_one(self, adapter: str) -> None:
+        self._radio = await open_radio(adapter, self._clock, self._stir)
+        opened = False
+        try:
+            await self._scan_anew()
+            opened = True
+        finally:
+            if not opened:
+                await self.close()
+
+    def _turn(self, turns: int) -> None:
+        """Let another adapter be the first, with a ladder of its own."""
+        if turns % len(self._adapters):
+            self._adapters.rotate(-turns)
+            self._slots.forgive()
+            self._counts["adapter_changes"] += 1
 
     async def _look_after(self, radio: Radio) -> None:
         """Settle what has ended, give links away, scan where somebody is missing."""
@@ -292,16 +316,16 @@ class BleAdapter:
     async def _rescue(self, radio: Radio, rung: Rung) -> None:
         """Power-cycle the adapter where that is allowed; on the last rung give up."""
         now_us = self._now_us()
-        recent = self._cycled_us is not None and now_us < self._cycled_us + seconds_to_us(
-            CYCLE_AGAIN_S
-        )
+        cycled_us = self._cycled_us.get(radio.name)
+        recent = cycled_us is not None and now_us < cycled_us + seconds_to_us(CYCLE_AGAIN_S)
         if self._power_cycle and not recent:
-            self._cycled_us = now_us
+            self._cycled_us[radio.name] = now_us
             self._counts["power_cycles"] += 1
             await radio.power_cycle()
             raise Disconnected(f"{radio.name} was switched off and on: nothing could be connected")
         if rung is Rung.TELL:
             self._stuck_until_us = now_us + seconds_to_us(FORGIVEN_AFTER_S)
+            self._turn(1)
             reason = f"{radio.name}: none of {len(self._peripherals)} peripherals can be connected"
             raise ConnectFailed(f"{reason}, though some are heard")
 
@@ -324,7 +348,7 @@ class BleAdapter:
         try:
             await bounded(scanner.start(), ANSWER_S)
         except (ReadTimeout, *_ERRORS) as error:
-            raise ConnectFailed(f"{self._adapter} cannot scan: {error}") from error
+            raise ConnectFailed(f"{self._open_radio().name} cannot scan: {error}") from error
 
     async def _scan_on(self) -> None:
         """Scan anew; links that work outlive a scan that does not."""

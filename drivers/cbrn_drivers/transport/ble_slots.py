@@ -155,6 +155,11 @@ class Slots:
                 standing.priority, failures=standing.failures, failed_us=standing.failed_us
             )
 
+    def forgive(self) -> None:
+        """Let everybody begin at the foot of the ladder: over another adapter."""
+        for standing in self._standings.values():
+            standing.failures = 0
+
     def next_us(self, now_us: int) -> int | None:
         """Return when somebody's wait ends, None where nobody who was heard waits."""
         waits = [

@@ -91,6 +91,7 @@ def open_bus(devices: Sequence[Device], clock: Clock) -> "HeartRateDriver":
     seats = [_Seat(device) for device in devices]
     _refuse_same_address(seats)
     _refuse_contradictions(seats)
+    _refuse_same_spare(seats)
     return HeartRateDriver(seats, clock)
 
 
@@ -273,7 +274,7 @@ class HeartRateDriver:
         except ImportError as error:
             raise ConnectFailed(f"Bluetooth cannot be used: {error}") from error
         adapter: BleAdapter = ble.BleAdapter(
-            options.adapter,
+            options.adapters,
             [seat.peripheral() for seat in self._seats.values()],
             self._clock,
             self._counts,
@@ -317,10 +318,18 @@ def _refuse_same_address(seats: Sequence[_Seat]) -> None:
             raise ConfigError([Problem(f"device {seat.device.id}.address", reason)])
 
 
+def _refuse_same_spare(seats: Sequence[_Seat]) -> None:
+    for seat in seats:
+        adapter, spare = seat.options.adapter, seat.options.spare_adapter
+        if spare is not None and spare.lower() == adapter.lower():
+            reason = f"{spare} is the adapter itself, not another one"
+            raise ConfigError([Problem(f"device {seat.device.id}.spare_adapter", reason)])
+
+
 def _refuse_contradictions(seats: Sequence[_Seat]) -> None:
     first = seats[0]
     for seat in seats[1:]:
-        for key in ("links_most", "power_cycle"):
+        for key in ("spare_adapter", "links_most", "power_cycle"):
             said, before = getattr(seat.options, key), getattr(first.options, key)
             if said != before:
                 reason = f"{first.device.id} on the same adapter says {before}, here it is {said}"

@@ -54,6 +54,7 @@ class Strap(msgspec.Struct, kw_only=True):
         in_range: it is heard and answers.
         silent: it stays linked and says nothing.
         resolve_s: how long its services take to be found; None: for ever, or until the `cure`.
+        deaf: adapters over which its services are never found.
         refuse: the D-Bus error text with which connecting to it fails, "" where it does not.
     """
 
@@ -68,6 +69,7 @@ class Strap(msgspec.Struct, kw_only=True):
     silent: bool = False
     resolve_s: float | None = 0.0
     cure: Cure = Cure.NONE
+    deaf: tuple[str, ...] = ()
     refuse: str = ""
     paired: bool = False
     measures: bool = True

@@ -88,6 +88,17 @@ async def test_an_adapter_that_is_switched_off_and_on_is_taken_up_again(bluez, t
 
 
 @cycles(10)
+async def test_an_adapter_that_is_pulled_and_plugged_in_again_is_taken_up(bluez, times):
+    async with running(bluez) as air:
+        for _ in range(times):
+            await bluez.plug(on=False)
+            await air.until(lambda: air.bus.supervisor.health is Health.WAITING, "the loss")
+            await bluez.plug(on=True)
+            await readings_are_back(air, 1, 2)
+        assert air.bus.supervisor.restarts >= times
+
+
+@cycles(10)
 async def test_a_bluetoothd_that_is_killed_and_started_anew_is_taken_up_again(bluez, times):
     async with running(bluez) as air:
         for _ in range(times):

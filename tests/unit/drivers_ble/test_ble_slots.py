@@ -231,6 +231,18 @@ def test_opening_the_adapter_anew_leaves_everybody_on_the_rung_that_was_reached(
     assert bench.fail("dead") is Rung.RECONNECT, "a valid value leads down again"
 
 
+def test_over_another_adapter_everybody_begins_at_the_foot_of_the_ladder():
+    bench = Bench(most=1, dead=2)
+    for _ in range(TELL_AT):
+        bench.seen("dead")
+        bench.grant()
+        bench.fail("dead")
+        bench.wait_out("dead")
+    bench.slots.forgive()
+    bench.grant()
+    assert bench.fail("dead") is Rung.RECONNECT
+
+
 def test_nothing_is_hopeless_while_somebody_who_is_heard_has_hardly_been_tried():
     bench = Bench(most=2, dead=2, new=2)
     assert not bench.slots.all_fail(bench.us), "nobody is heard"
