@@ -3,7 +3,7 @@
 import pytest
 from sim.ble.air import Air, address, wearable
 
-from cbrn_drivers.transport import ble
+from cbrn_drivers.transport import ble_link
 from cbrn_sim.ble.strap import Cure, Strap
 
 pytestmark = [pytest.mark.needs_dbus_daemon, pytest.mark.timeout(120), pytest.mark.asyncio]
@@ -20,8 +20,8 @@ def strap(number: int, **more) -> Strap:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     """Time-outs in the proportions of the real ones, far above what a slow machine needs."""
-    monkeypatch.setattr(ble, "CONNECT_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(ble, "ANSWER_S", 1.0)
+    monkeypatch.setattr(ble_link, "CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(ble_link, "ANSWER_S", 1.0)
     monkeypatch.setattr("cbrn_drivers.transport.ble_slots.FIRST_WAIT_S", 0.05)
     monkeypatch.setattr("cbrn_drivers.transport.ble_slots.MOST_WAIT_S", 0.5)
 

@@ -8,7 +8,7 @@ from samples.cycles import cycles
 from samples.supervised import SLOW_MACHINE_S
 from sim.ble.air import Air, address, wearable
 
-from cbrn_drivers.transport import ble, ble_slots
+from cbrn_drivers.transport import ble_link, ble_slots
 from cbrn_gateway.live.supervisor import Health
 from cbrn_sim.ble.bluez import ADVERTISE_EVERY_S
 from cbrn_sim.ble.process import BlueZProcess
@@ -25,7 +25,7 @@ FIRST_WAIT_S = 0.2
 def hasty(monkeypatch):
     """Short waits; the time-out of a connection stays far above a slow machine's."""
     monkeypatch.setattr(ble_slots, "FIRST_WAIT_S", FIRST_WAIT_S)
-    monkeypatch.setattr(ble, "CONNECT_TIMEOUT_S", 3.0)
+    monkeypatch.setattr(ble_link, "CONNECT_TIMEOUT_S", 3.0)
 
 
 def strap(number: int = 1, **more) -> Strap:
