@@ -270,6 +270,7 @@ ITALIAN = Catalogue(
         (r"\bexceeded\b", "superato"),
         (r"^store fails$", "guasto di un archivio"),
         (r"^disk nearly full$", "disco quasi pieno"),
+        (r"^radio does not work$", "la radio non funziona"),
         (r"^disk full$", "disco pieno"),
     ),
     phrases=_PHRASES,

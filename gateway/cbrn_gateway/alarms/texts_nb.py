@@ -263,6 +263,7 @@ NORWEGIAN = Catalogue(
         (r"\bexceeded\b", "overskredet"),
         (r"^store fails$", "lager svikter"),
         (r"^disk nearly full$", "disk nesten full"),
+        (r"^radio does not work$", "radioen virker ikke"),
         (r"^disk full$", "disk full"),
     ),
     phrases=_PHRASES,

@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Self
 
+import pytest
 from unit.live.noticing import CONFIG, Gateway
 
 from cbrn_core.alarm import Reason
 from cbrn_core.reading import Reading
-from cbrn_gateway.alarms.render import render_alert
+from cbrn_gateway.alarms.render import Presentation, render_alert
 from cbrn_gateway.live.buses import Bus
 from cbrn_gateway.live.inbox import Inbox
 from cbrn_gateway.live.radio_watch import DOWN_AFTER_S, RadioWatch
@@ -87,6 +88,18 @@ def test_a_radio_that_is_no_longer_configured_does_not_fail():
     square.buses.clear()
     (ended,) = square.alarms_after_look(5)
     assert (ended.id, ended.condition.active) == (alarm.id, False)
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("nb", "radioen virker ikke"), ("it", "la radio non funziona")]
+)
+def test_its_end_is_told_in_the_language_of_the_square(language, words):
+    square = Square()
+    square.alarms_after_look(DOWN_AFTER_S + 1)
+    square.adapter.is_well = True
+    (ended,) = square.alarms_after_look(5)
+    alert = render_alert(ended, CONFIG.model, Presentation(language=language))
+    assert words in alert["properties"]["text"]
 
 
 def test_what_an_earlier_run_told_of_a_radio_stands_until_it_is_known_to_work():
