@@ -175,6 +175,7 @@ class Reason(StrEnum):
     STUCK = "stuck"
     NOT_IN_SERVICE = "not_in_service"
     LINK_DOWN = "link_down"
+    RADIO_DOWN = "radio_down"
     DELIVERY_REFUSED = "delivery_refused"
     STORE_FAILED = "store_failed"
     ALERT_INCOMPLETE = "alert_incomplete"

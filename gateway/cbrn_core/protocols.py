@@ -57,6 +57,26 @@ class Rereads(Protocol):
         ...
 
 
+@runtime_checkable
+class RadioDriver(Protocol):
+    """A driver of a radio, where instruments come and go.
+
+    It misses each instrument after that one's own silence and disturbs no other for it, so
+    that nobody outside watches how long it gives no reading: nobody may be there. What it
+    raises ails the radio.
+    """
+
+    @property
+    def radio_name(self) -> str:
+        """Return what people know the radio by: `Bluetooth hci0`."""
+        ...
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether the radio is open and nothing shows that it does not work."""
+        ...
+
+
 class Estimator(Protocol[SamplesT_contra, EstimatesT_co]):
     """A filter bank: samples in, estimates out, state that can be taken along."""
 

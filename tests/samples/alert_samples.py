@@ -193,6 +193,16 @@ _BY_REASON = {
     Reason.NOT_IN_SERVICE: _FAULT | {"station": None, "channel": None, "zone": None},
     Reason.LINK_DOWN: _FAULT
     | {"station": None, "channel": None, "zone": None, "facts": {"detail": "SOC A"}},
+    Reason.RADIO_DOWN: _FAULT
+    | {
+        "station": None,
+        "channel": None,
+        "zone": None,
+        "facts": {
+            "about": "Bluetooth hci0",
+            "detail": "the Bluetooth service does not run: systemctl start bluetooth",
+        },
+    },
     Reason.DELIVERY_REFUSED: _FAULT
     | {"station": None, "channel": None, "zone": None, "facts": {"detail": "not authorised"}},
     Reason.STORE_FAILED: _FAULT | {"station": None, "channel": None, "zone": None},

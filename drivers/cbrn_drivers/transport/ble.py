@@ -1,10 +1,11 @@
-"""Links to Bluetooth Low Energy peripherals on one adapter; the one file that touches bleak.
+"""Links to Bluetooth Low Energy peripherals over one adapter; it and `ble_link.py` touch bleak.
 
-Importing it loads bleak, so a driver does that when it opens. One scanner, one fresh client
-per link, every call to BlueZ bounded in time. What fails goes up a ladder: connect again,
-have BlueZ forget the peripheral (never a paired one), power-cycle the adapter where that is
-allowed and no link works, at last tell by a TransportError. One peripheral that is dead
-climbs by itself; the adapter is only touched when none of them works.
+Importing it loads bleak, so a driver does that when it opens. One scanner, every call to
+BlueZ bounded in time. What fails goes up a ladder: connect again, have BlueZ forget the
+peripheral (never a paired one), power-cycle the adapter where that is allowed and no link
+works, at last tell by a TransportError and go over to the spare adapter where there is one.
+One peripheral that is dead climbs by itself; the adapter is only touched when none of them
+works. A valid value leads down again, opening the adapter anew does not.
 """
 
 import asyncio
@@ -13,79 +14,40 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 
-from bleak import BleakClient, BleakScanner
+from bleak import BleakScanner
 from bleak.backends.bluezdbus.version import BlueZFeatures
-from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
-from bleak.exc import (
-    BleakCharacteristicNotFoundError,
-    BleakDeviceNotFoundError,
-    BleakError,
-)
 
 from cbrn_core.clock import Clock
 from cbrn_core.errors import ConnectFailed, Disconnected, ReadTimeout
 from cbrn_core.times import US_PER_S, seconds_to_us
-from cbrn_drivers.transport.ble_peripheral import End, Heard, Notified, Peripheral, Polled
-from cbrn_drivers.transport.ble_slots import Rung, Slots
-from cbrn_drivers.transport.bluez import BUS_ERRORS, Radio, is_paired, open_radio
+from cbrn_drivers.transport.ble_link import ANSWER_S, BLEAK_ERRORS, Link
+from cbrn_drivers.transport.ble_peripheral import End, Heard, Peripheral
+from cbrn_drivers.transport.ble_slots import FORGIVEN_AFTER_S, Rung, Slots
+from cbrn_drivers.transport.bluez import Radio, open_radio
 from cbrn_drivers.transport.bounded import bounded
 
 _LOG = logging.getLogger(__name__)
-# At DEBUG it writes every value that a wearable sends.
-logging.getLogger("bleak").setLevel(logging.ERROR)
 
-CONNECT_TIMEOUT_S = 20.0
-NOTIFY_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 10.0
-ANSWER_S = 5.0
 SCAN_WINDOW_S = 20.0
 """BlueZ tells of an advertiser once per scan, so that a scan is begun anew to hear of it again."""
 CYCLE_AGAIN_S = 900.0
 MOST_WAITING = 10_000
 _NO_RSSI_DBM = -127
-_ERRORS = (BleakError, *BUS_ERRORS)
-
-
-class _Link:
-    """One link, being made or up."""
-
-    def __init__(self, peripheral: Peripheral, client: BleakClient, device: BLEDevice) -> None:
-        self.peripheral = peripheral
-        self.client = client
-        self.device = device
-        self.ending = asyncio.Event()
-        self.end = End.LOST
-        self.heard_us: int | None = None
-        self.task: asyncio.Task[End] | None = None
-
-    @property
-    def works(self) -> bool:
-        """Return whether a valid value has come and the link has not ended."""
-        return self.heard_us is not None and not self.ending.is_set()
-
-    def drop(self) -> None:
-        """Note that the peripheral has gone."""
-        self.ending.set()
-
-    def give_up(self) -> None:
-        """End the link, or the making of it, for the sake of another."""
-        self.end = End.YIELDED
-        self.ending.set()
-        if self.task is not None:
-            self.task.cancel()
 
 
 class BleAdapter:
-    """All peripherals that are wanted on one adapter; `counts` is the driver's.
+    """All peripherals that are wanted over one adapter; `counts` is the driver's.
 
-    `power_cycle` allows the adapter to be switched off and on, at most every CYCLE_AGAIN_S.
+    Of several `adapters` one is used at a time: the first, until it cannot be opened or no
+    link can be made over it, then the next. `power_cycle` allows an adapter to be switched
+    off and on, at most every CYCLE_AGAIN_S.
     """
 
     def __init__(
         self,
-        adapter: str,
+        adapters: Sequence[str],
         peripherals: Sequence[Peripheral],
         clock: Clock,
         counts: Counter[str],
@@ -93,13 +55,13 @@ class BleAdapter:
         links_most: int,
         power_cycle: bool = False,
     ) -> None:
-        self._adapter = adapter
+        self._adapters = deque(adapters)
         self._peripherals = {p.address: p for p in peripherals}
         self._clock = clock
         self._counts = counts
         self._power_cycle = power_cycle
         self._slots = Slots({p.address: p.priority for p in peripherals}, links_most)
-        self._links: dict[str, _Link] = {}
+        self._links: dict[str, Link] = {}
         self._devices: dict[str, BLEDevice] = {}
         self._rssi: dict[str, tuple[int, int]] = {}
         self._waiting: deque[Heard] = deque()
@@ -109,7 +71,16 @@ class BleAdapter:
         self._radio: Radio | None = None
         self._scanner: BleakScanner | None = None
         self._scan_until_us = 0
-        self._cycled_us: int | None = None
+        self._cycled_us: dict[str, int] = {}
+        self._is_open = False
+        self._stuck_until_us = 0
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether the adapter is open, and not only for links that cannot be made."""
+        lost = self._radio is None or self._radio.is_lost
+        stuck = not self.links and self._now_us() < self._stuck_until_us
+        return self._is_open and not lost and not stuck
 
     @property
     def links(self) -> int:
@@ -122,28 +93,33 @@ class BleAdapter:
         return self._slots.waiting(self._now_us())
 
     async def open(self) -> None:
-        """Find the adapter and begin to look for the peripherals.
+        """Find an adapter that works and begin to look for the peripherals.
 
         Raises:
-            ConnectFailed: the adapter cannot be used; the message says what to do.
+            ConnectFailed: none can be used; the message says of the first what to do.
         """
         await self.close()
-        self._slots.forgive()
+        self._slots.reopened()
         await _settle_bluez_version()
-        self._radio = await open_radio(self._adapter, self._clock, self._stir)
-        try:
-            await self._scan_anew()
-        except BaseException:
-            await self.close()
-            raise
+        troubles = []
+        for turns, adapter in enumerate(self._adapters):
+            try:
+                await self._open_one(adapter)
+            except ConnectFailed as error:
+                troubles.append(error)
+                continue
+            self._turn(turns)
+            self._is_open = True
+            return
+        raise troubles[0]
 
     async def close(self) -> None:
         """End all links and let go of the adapter; never raises, may be called again."""
-        tasks = [link.task for link in self._links.values() if link.task is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        self._is_open = False
+        for link in self._links.values():
+            link.cancel()
+        for link in self._links.values():
+            await link.closed()
         self._links.clear()
         self._devices.clear()
         self._waiting.clear()
@@ -179,10 +155,28 @@ class BleAdapter:
         if link is not None:
             link.heard_us = self._now_us()
             self._slots.progressed(address, link.heard_us)
+            self._stuck_until_us = 0
+
+    async def _open_one(self, adapter: str) -> None:
+        self._radio = await open_radio(adapter, self._clock, self._stir)
+        opened = False
+        try:
+            await self._scan_anew()
+            opened = True
+        finally:
+            if not opened:
+                await self.close()
+
+    def _turn(self, turns: int) -> None:
+        """Let another adapter be the first, with a ladder of its own."""
+        if turns % len(self._adapters):
+            self._adapters.rotate(-turns)
+            self._slots.forgive()
+            self._counts["adapter_changes"] += 1
 
     async def _look_after(self, radio: Radio) -> None:
         """Settle what has ended, give links away, scan where somebody is missing."""
-        for link in [k for k in self._links.values() if k.task is not None and k.task.done()]:
+        for link in [link for link in self._links.values() if link.has_ended]:
             await self._settle(link, radio)
         now_us = self._now_us()
         for address in self._slots.grant(now_us):
@@ -200,105 +194,65 @@ class BleAdapter:
     def _begin(self, peripheral: Peripheral) -> None:
         address = peripheral.address
         device = self._devices[address]
-        client = BleakClient(
+        link = self._links[address] = Link(
+            peripheral,
             device,
-            disconnected_callback=lambda _: link.drop(),
-            timeout=CONNECT_TIMEOUT_S,
+            self._clock,
+            self._counts,
+            hear=self._hear,
+            strength_dbm=self._strength_dbm,
         )
-        link = self._links[address] = _Link(peripheral, client, device)
-        link.task = asyncio.create_task(self._serve(link))
-        link.task.add_done_callback(lambda _: self._stir())
+        link.begin(self._stir)
 
-    async def _serve(self, link: _Link) -> End:
-        """Connect, listen and poll until the link ends; raises what bleak raises."""
-        client, wanted = link.client, link.peripheral
+    def _strength_dbm(self, peripheral: Peripheral) -> int | None:
+        """Return that of the last advertisement, where one was heard since the last poll."""
+        rssi_dbm, at_us = self._rssi.get(peripheral.address, (0, -1))
+        known = at_us >= self._now_us() - seconds_to_us(peripheral.poll_s)
+        return rssi_dbm if known else None
 
-        def heard(_source: BleakGATTCharacteristic, octets: bytearray) -> None:
-            self._hear(Notified(wanted.address, bytes(octets), self._clock.now()))
-
-        try:
-            await bounded(client.connect(), CONNECT_TIMEOUT_S + ANSWER_S)
-            self._counts["connects"] += 1
-            await bounded(client.start_notify(wanted.notified, heard), NOTIFY_TIMEOUT_S)
-            return await self._watch(link)
-        finally:
-            with suppress(ReadTimeout, *_ERRORS):
-                await bounded(client.disconnect(), ANSWER_S)
-
-    async def _watch(self, link: _Link) -> End:
-        """Return why the link ended: dropped, given up, or without a valid value for too long."""
-        wanted = link.peripheral
-        silence_us, poll_us = seconds_to_us(wanted.silence_s), seconds_to_us(wanted.poll_s)
-        since_us = poll_due_us = self._now_us()
-        while not link.ending.is_set():
-            now_us = self._now_us()
-            silent_us = (link.heard_us or since_us) + silence_us
-            if now_us >= silent_us:
-                return End.SILENT
-            if now_us >= poll_due_us:
-                poll_due_us = now_us + poll_us
-                await self._poll(link)
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout((min(silent_us, poll_due_us) - now_us) / US_PER_S):
-                    await link.ending.wait()
-        return link.end
-
-    async def _poll(self, link: _Link) -> None:
-        wanted, octets = link.peripheral, None
-        if wanted.polled is not None:
-            try:
-                octets = bytes(
-                    await bounded(link.client.read_gatt_char(wanted.polled), READ_TIMEOUT_S)
-                )
-            except (ReadTimeout, *_ERRORS):
-                self._counts["poll_unanswered"] += 1
-        now = self._clock.now()
-        rssi_dbm, at_us = self._rssi.get(wanted.address, (0, -1))
-        known = at_us >= now.steady_us - seconds_to_us(wanted.poll_s)
-        self._hear(Polled(wanted.address, octets, rssi_dbm if known else None, now))
-
-    async def _settle(self, link: _Link, radio: Radio) -> None:
+    async def _settle(self, link: Link, radio: Radio) -> None:
         """Take back the link of one that has ended and climb its ladder."""
         address = link.peripheral.address
         del self._links[address]
-        end = _end_of(link)
+        end = link.end
         self._counts[end.value] += 1
         if end is End.YIELDED:
             self._slots.yielded(address, self._now_us())
             return
-        rung = self._slots.failed(address, self._now_us())
+        now_us = self._now_us()
+        rung = self._slots.failed(address, now_us)
         if rung is Rung.RECONNECT:
             return
-        if rung is not Rung.FORGET and self.links == 0:
-            await self._rescue(radio, rung)
+        hopeless = self.links == 0 and self._slots.all_fail(now_us)
         await self._forget(link)
+        if hopeless and rung is not Rung.FORGET:
+            await self._rescue(radio, rung)
 
     async def _rescue(self, radio: Radio, rung: Rung) -> None:
         """Power-cycle the adapter where that is allowed; on the last rung give up."""
         now_us = self._now_us()
-        recent = self._cycled_us is not None and now_us < self._cycled_us + seconds_to_us(
-            CYCLE_AGAIN_S
-        )
+        cycled_us = self._cycled_us.get(radio.name)
+        recent = cycled_us is not None and now_us < cycled_us + seconds_to_us(CYCLE_AGAIN_S)
         if self._power_cycle and not recent:
-            self._cycled_us = now_us
+            self._cycled_us[radio.name] = now_us
             self._counts["power_cycles"] += 1
             await radio.power_cycle()
             raise Disconnected(f"{radio.name} was switched off and on: nothing could be connected")
         if rung is Rung.TELL:
+            self._stuck_until_us = now_us + seconds_to_us(FORGIVEN_AFTER_S)
+            self._turn(1)
             reason = f"{radio.name}: none of {len(self._peripherals)} peripherals can be connected"
             raise ConnectFailed(f"{reason}, though some are heard")
 
-    async def _forget(self, link: _Link) -> None:
+    async def _forget(self, link: Link) -> None:
         """Have BlueZ drop what it remembers of a peripheral; a pairing is a person's work."""
-        if is_paired(link.device.details):
+        if link.is_paired:
             self._counts["kept_paired"] += 1
             return
         self._counts["forgotten"] += 1
         self._devices.pop(link.peripheral.address, None)
         self._slots.unsee(link.peripheral.address)
-        with suppress(ReadTimeout, *_ERRORS):
-            await bounded(link.client.unpair(), ANSWER_S)
+        await link.forget()
 
     async def _scan_anew(self) -> None:
         await self._stop_scan()
@@ -307,8 +261,8 @@ class BleAdapter:
         self._scan_until_us = self._now_us() + seconds_to_us(SCAN_WINDOW_S)
         try:
             await bounded(scanner.start(), ANSWER_S)
-        except (ReadTimeout, *_ERRORS) as error:
-            raise ConnectFailed(f"{self._adapter} cannot scan: {error}") from error
+        except (ReadTimeout, *BLEAK_ERRORS) as error:
+            raise ConnectFailed(f"{self._open_radio().name} cannot scan: {error}") from error
 
     async def _scan_on(self) -> None:
         """Scan anew; links that work outlive a scan that does not."""
@@ -322,7 +276,7 @@ class BleAdapter:
     async def _stop_scan(self) -> None:
         scanner, self._scanner = self._scanner, None
         if scanner is not None:
-            with suppress(ReadTimeout, *_ERRORS):
+            with suppress(ReadTimeout, *BLEAK_ERRORS):
                 await bounded(scanner.stop(), ANSWER_S)
 
     def _sighted(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
@@ -378,21 +332,3 @@ async def _settle_bluez_version() -> None:
         _LOG.warning("bluetoothctl does not tell its version in %g s", ANSWER_S)
     finally:
         BlueZFeatures.checked_bluez_version = True
-
-
-def _end_of(link: _Link) -> End:
-    """Return why the task of a link ended."""
-    if link.task is None or link.task.cancelled():
-        return link.end
-    error = link.task.exception()
-    if error is None:
-        return link.task.result()
-    if isinstance(error, TimeoutError):
-        return End.NO_ANSWER
-    if isinstance(error, BleakDeviceNotFoundError):
-        return End.NOT_THERE
-    if isinstance(error, BleakCharacteristicNotFoundError):
-        return End.UNSUITABLE
-    if not isinstance(error, (*_ERRORS, AssertionError)):
-        _LOG.error("a link ended in an unexpected way", exc_info=error)
-    return End.REFUSED

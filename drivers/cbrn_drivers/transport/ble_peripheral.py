@@ -23,6 +23,8 @@ class BleOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         address: of the peripheral, as it advertises; one that changes (a phone) cannot be
             followed unless it is paired.
         adapter: `hci0`, or the adapter's own address where several are plugged in.
+        spare_adapter: used while `adapter` cannot be, or makes no links, and the other way
+            round; the same for all its devices.
         priority: 1 gets a link before 2 and 2 before 3; mark responders with 1.
         silence_s: without a valid value for this long, the link is made anew.
         links_most: links that the adapter holds at once; the same for all its devices.
@@ -32,10 +34,16 @@ class BleOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     address: Address
     adapter: AdapterName = DEFAULT_ADAPTER
+    spare_adapter: AdapterName | None = None
     priority: Annotated[int, msgspec.Meta(ge=1, le=3)] = 2
     silence_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 15.0
     links_most: Annotated[int, msgspec.Meta(ge=1, le=64)] = MOST_LINKS
     power_cycle: bool = False
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Return the adapter and its spare, where there is one."""
+        return (self.adapter,) if self.spare_adapter is None else (self.adapter, self.spare_adapter)
 
     @property
     def bus(self) -> str:

@@ -143,10 +143,22 @@ class Slots:
             return Rung.CYCLE
         return Rung.FORGET if standing.failures == FORGET_AT else Rung.RECONNECT
 
-    def forgive(self) -> None:
-        """Begin anew, after the adapter was opened again: nothing is linked, seen or failed."""
+    def all_fail(self, now_us: int) -> bool:
+        """Return whether somebody is heard, and all who are have failed several times."""
+        heard = [s for s in self._standings.values() if s.holds or _is_sighted(s, now_us)]
+        return bool(heard) and all(s.failures >= FORGET_AT for s in heard)
+
+    def reopened(self) -> None:
+        """Begin anew with the adapter: nothing is linked or heard; who failed stays on its rung."""
         for address, standing in self._standings.items():
-            self._standings[address] = _Standing(standing.priority)
+            self._standings[address] = _Standing(
+                standing.priority, failures=standing.failures, failed_us=standing.failed_us
+            )
+
+    def forgive(self) -> None:
+        """Let everybody begin at the foot of the ladder: over another adapter."""
+        for standing in self._standings.values():
+            standing.failures = 0
 
     def next_us(self, now_us: int) -> int | None:
         """Return when somebody's wait ends, None where nobody who was heard waits."""

@@ -68,6 +68,11 @@ class Radio:
         self._ending = asyncio.create_task(self._await_bus_end())
         self._asking = asyncio.create_task(self._ask_on())
 
+    @property
+    def is_lost(self) -> bool:
+        """Return whether the adapter, bluetoothd or the bus has gone."""
+        return self._lost is not None
+
     def raise_if_lost(self) -> None:
         """Raise Disconnected where the adapter, bluetoothd or the bus has gone."""
         if self._lost is not None:
@@ -128,7 +133,7 @@ class Radio:
             return
         match message.member:
             case "NameOwnerChanged" if message.body[0] == BLUEZ:
-                self._lose("bluetoothd has ended")
+                self._lose("the Bluetooth service has ended")
             case "InterfacesRemoved" if message.body[0] == self.path:
                 self._lose(f"{self.name} was unplugged")
             case "PropertiesChanged" if message.path == self.path:
@@ -216,7 +221,9 @@ async def _ask(bus: MessageBus, path: str, method: str, signature: str, body: li
         async with asyncio.timeout(ANSWER_S):
             reply = await bus.call(question)
     except TimeoutError:
-        reason = f"bluetoothd does not answer in {ANSWER_S:g} s: systemctl restart bluetooth"
+        reason = (
+            f"the Bluetooth service does not answer in {ANSWER_S:g} s: systemctl restart bluetooth"
+        )
         raise ConnectFailed(reason) from None
     if reply.message_type is not MessageType.ERROR:
         return reply
@@ -225,7 +232,7 @@ async def _ask(bus: MessageBus, path: str, method: str, signature: str, body: li
 
 def _refusal(reply: Message) -> str:
     if reply.error_name in _NO_BLUETOOTHD:
-        return "bluetoothd does not run: systemctl start bluetooth (Debian: bluez)"
+        return "the Bluetooth service does not run: systemctl start bluetooth (Debian: bluez)"
     if reply.error_name == _REFUSED:
         return "no right to use Bluetooth: add the gateway's user to the group bluetooth"
     return f"{reply.error_name}: {' '.join(str(part) for part in reply.body)}"

@@ -91,6 +91,7 @@ def open_bus(devices: Sequence[Device], clock: Clock) -> "HeartRateDriver":
     seats = [_Seat(device) for device in devices]
     _refuse_same_address(seats)
     _refuse_contradictions(seats)
+    _refuse_same_spare(seats)
     return HeartRateDriver(seats, clock)
 
 
@@ -195,6 +196,8 @@ class HeartRateDriver:
 
     def __init__(self, seats: Sequence[_Seat], clock: Clock) -> None:
         self._seats = {seat.address: seat for seat in seats}
+        # what holds for the adapter is the same in all of them
+        self._options = seats[0].options
         self._clock = clock
         self._counts: Counter[str] = Counter()
         self._adapter: BleAdapter | None = None
@@ -232,6 +235,16 @@ class HeartRateDriver:
             if readings:
                 yield readings
 
+    @property
+    def radio_name(self) -> str:
+        """Return the adapter's name, as configured."""
+        return f"Bluetooth {self._options.adapter}"
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether the adapter is open and, where somebody is heard, makes links."""
+        return self._adapter is not None and self._adapter.is_well
+
     def counters(self) -> Mapping[str, int]:
         """Return what was dropped and what links did; `links`, `waiting_for_link` as of now."""
         adapter = self._adapter
@@ -255,13 +268,13 @@ class HeartRateDriver:
 
     async def _new_adapter(self) -> "BleAdapter":
         """Load bleak, in a thread since it takes a while; raises ConnectFailed without it."""
-        options = next(iter(self._seats.values())).options
+        options = self._options
         try:
             ble = await asyncio.to_thread(importlib.import_module, "cbrn_drivers.transport.ble")
         except ImportError as error:
             raise ConnectFailed(f"Bluetooth cannot be used: {error}") from error
         adapter: BleAdapter = ble.BleAdapter(
-            options.adapter,
+            options.adapters,
             [seat.peripheral() for seat in self._seats.values()],
             self._clock,
             self._counts,
@@ -305,10 +318,18 @@ def _refuse_same_address(seats: Sequence[_Seat]) -> None:
             raise ConfigError([Problem(f"device {seat.device.id}.address", reason)])
 
 
+def _refuse_same_spare(seats: Sequence[_Seat]) -> None:
+    for seat in seats:
+        adapter, spare = seat.options.adapter, seat.options.spare_adapter
+        if spare is not None and spare.lower() == adapter.lower():
+            reason = f"{spare} is the adapter itself, not another one"
+            raise ConfigError([Problem(f"device {seat.device.id}.spare_adapter", reason)])
+
+
 def _refuse_contradictions(seats: Sequence[_Seat]) -> None:
     first = seats[0]
     for seat in seats[1:]:
-        for key in ("links_most", "power_cycle"):
+        for key in ("spare_adapter", "links_most", "power_cycle"):
             said, before = getattr(seat.options, key), getattr(first.options, key)
             if said != before:
                 reason = f"{first.device.id} on the same adapter says {before}, here it is {said}"

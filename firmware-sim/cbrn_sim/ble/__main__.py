@@ -1,4 +1,4 @@
-"""A simulated BlueZ as a process of its own: `python -m cbrn_sim.ble`, orders on stdin.
+"""A simulated BlueZ as a process of its own: `python -m cbrn_sim.ble hci0`, orders on stdin.
 
 It joins the bus that DBUS_SYSTEM_BUS_ADDRESS names; give it a private one. It ends with its
 input.
@@ -6,6 +6,7 @@ input.
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -16,9 +17,9 @@ from cbrn_sim.ble.orders import Answer, Order, Verb
 _LONGEST_LINE_BYTES = 1_000_000
 
 
-async def serve() -> None:
+async def serve(adapters: Sequence[str]) -> None:
     """Obey one order after the other until the input ends; answer each with a line."""
-    fake = await FakeBlueZ.start()
+    fake = await FakeBlueZ.start(adapters)
     reader = asyncio.StreamReader(limit=_LONGEST_LINE_BYTES)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -48,7 +49,9 @@ async def obey(fake: FakeBlueZ, order: Order) -> None:
         case Verb.SEND:
             fake.send(order.address, bytes.fromhex(order.octets))
         case Verb.POWER:
-            fake.power(on=order.on)
+            fake.power(order.adapter, on=order.on)
+        case Verb.PLUG:
+            (fake.plug if order.on else fake.unplug)(order.adapter)
         case Verb.JAM:
             fake.is_jammed = order.on
         case Verb.RAMP:
@@ -69,9 +72,10 @@ async def count_up(fake: FakeBlueZ, first_bpm: int, count: int) -> None:
 def answer(fake: FakeBlueZ) -> Answer:
     """Return how things stand."""
     return Answer(
-        powered=fake.is_powered,
-        scanning=fake.scanning,
+        powered=tuple(fake.powered),
+        scanning=tuple(fake.scanning),
         linked=tuple(fake.linked()),
+        over=fake.linked(),
         notifying=tuple(fake.notifying()),
         sent=dict(fake.sent),
         calls=dict(fake.calls),
@@ -84,4 +88,4 @@ def _say(said: Answer) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(sys.argv[1:]))

@@ -1,26 +1,33 @@
-"""A bluetoothd that never was: one adapter and straps in the air, as BlueZ shows them.
+"""A bluetoothd that never was: adapters and straps in the air, as BlueZ shows them.
 
 Sources: BlueZ doc/org.bluez.Adapter.rst, org.bluez.Device.rst, org.bluez.GattService.rst,
 org.bluez.GattCharacteristic.rst. As in BlueZ, a peripheral becomes an object when it is
-heard while somebody scans, its signal strength is known only while scanning, and its
-services appear once it is connected.
+heard while somebody scans, for each adapter that hears it; its signal strength is known only
+while scanning, and its services appear once it is connected.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from dbus_fast import BusType, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
+from cbrn_sim.ble.facts import (
+    adapter_facts,
+    adapter_of,
+    adapter_path,
+    address_of,
+    characteristic_facts,
+    device_facts,
+    device_path,
+)
 from cbrn_sim.ble.object_tree import PROPERTIES, UNKNOWN_METHOD, ObjectTree
+from cbrn_sim.ble.orders import FIRST_ADAPTER
 from cbrn_sim.ble.paced_bus import PacedBus
-from cbrn_sim.ble.strap import MEASUREMENT, Characteristic, Service, Strap
+from cbrn_sim.ble.strap import MEASUREMENT, Cure, Service, Strap
 
 NAME = "org.bluez"
-ADAPTER_PATH = "/org/bluez/hci0"
-ADAPTER_ADDRESS = "00:11:22:33:44:55"
 ADAPTER = "org.bluez.Adapter1"
 DEVICE = "org.bluez.Device1"
 SERVICE = "org.bluez.GattService1"
@@ -31,7 +38,6 @@ IN_PROGRESS = "org.bluez.Error.InProgress"
 DOES_NOT_EXIST = "org.bluez.Error.DoesNotExist"
 ADVERTISE_EVERY_S = 0.5
 TICK_S = 0.02
-_MTU = 247
 
 
 class FakeBlueZ:
@@ -44,8 +50,8 @@ class FakeBlueZ:
         self.is_jammed = False
         self._bus = PacedBus(bus)
         self._tree = ObjectTree(self._bus)
-        self._scanning: set[str] = set()
-        self._linked: set[str] = set()
+        self._scanning: dict[str, set[str]] = {}
+        self._linked: dict[str, str] = {}
         self._connecting: dict[str, Message] = {}
         self._notifying: set[str] = set()
         self._due_s: dict[str, float] = {}
@@ -63,11 +69,12 @@ class FakeBlueZ:
         }
 
     @classmethod
-    async def start(cls) -> "FakeBlueZ":
+    async def start(cls, adapters: Sequence[str] = (FIRST_ADAPTER,)) -> "FakeBlueZ":
         """Join the bus that DBUS_SYSTEM_BUS_ADDRESS names and take BlueZ's name on it."""
         bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
         fake = cls(bus)
-        fake._tree.add(ADAPTER_PATH, {ADAPTER: _adapter_facts()})
+        for name in adapters:
+            fake.plug(name)
         bus.add_message_handler(fake._asked)
         await bus.request_name(NAME)
         return fake
@@ -98,24 +105,35 @@ class FakeBlueZ:
         self._unlink(address)
 
     def remove(self, address: str) -> None:
-        """Remove the device object, as another program may."""
-        self._unlink(address)
-        for path in [*self._tree.below(device_path(address)), device_path(address)]:
-            if self._tree.has(path):
-                self._tree.remove(path)
+        """Remove the device objects, as another program may."""
+        for adapter in self._scanning:
+            self._remove(adapter, address)
 
-    def power(self, *, on: bool) -> None:
-        """Switch the adapter; off ends every link and scan."""
+    def plug(self, adapter: str) -> None:
+        """Plug an adapter in, switched on; it knows nobody."""
+        self._scanning[adapter] = set()
+        self._tree.add(adapter_path(adapter), {ADAPTER: adapter_facts(adapter)})
+
+    def unplug(self, adapter: str) -> None:
+        """Pull an adapter: its links and all that it knew are gone."""
+        self._silence(adapter)
+        del self._scanning[adapter]
+        path = adapter_path(adapter)
+        for each in [*self._tree.below(path), path]:
+            self._tree.remove(each)
+
+    def power(self, adapter: str = FIRST_ADAPTER, *, on: bool) -> None:
+        """Switch an adapter; off ends every link and scan."""
         if not on:
-            for address in sorted(self._linked | self._connecting.keys()):
-                self._unlink(address)
-            self._scanning.clear()
+            self._silence(adapter)
         changed = {"Powered": Variant("b", on), "Discovering": Variant("b", False)}
-        self._tree.change(ADAPTER_PATH, ADAPTER, changed)
+        self._tree.change(adapter_path(adapter), ADAPTER, changed)
+        for strap in self.straps.values():
+            strap.treat(Cure.POWER)
 
-    def linked(self) -> list[str]:
-        """Return the addresses that are connected now."""
-        return sorted(self._linked)
+    def linked(self) -> dict[str, str]:
+        """Return which addresses are connected now, each with its adapter."""
+        return dict(sorted(self._linked.items()))
 
     def notifying(self) -> list[str]:
         """Return the addresses whose measurement somebody listens to."""
@@ -123,14 +141,18 @@ class FakeBlueZ:
         return sorted(address for address, path in paths.items() if path in self._notifying)
 
     @property
-    def scanning(self) -> bool:
-        """Return whether anybody scans."""
-        return bool(self._scanning)
+    def scanning(self) -> list[str]:
+        """Return the adapters on which anybody scans."""
+        return [name for name, who in self._scanning.items() if who]
 
     @property
-    def is_powered(self) -> bool:
-        """Return whether the adapter is on."""
-        return bool(self._tree.value(ADAPTER_PATH, ADAPTER, "Powered"))
+    def powered(self) -> list[str]:
+        """Return the adapters that are on."""
+        return [
+            name
+            for name in self._scanning
+            if self._tree.value(adapter_path(name), ADAPTER, "Powered")
+        ]
 
     def _asked(self, asked: Message) -> bool:
         """Take a question; its reply follows the signals that it causes."""
@@ -149,7 +171,7 @@ class FakeBlueZ:
             return reply
         if method not in self._methods:
             return Message.new_error(asked, UNKNOWN_METHOD, method)
-        if not self.is_powered and method != f"{PROPERTIES}.Set":
+        if adapter_of(str(asked.path)) not in self.powered and method != f"{PROPERTIES}.Set":
             return Message.new_error(asked, NOT_READY, "Resource Not Ready")
         return self._methods[method](asked)
 
@@ -160,71 +182,83 @@ class FakeBlueZ:
             now_s = loop.time()
             if now_s >= advertise_s:
                 advertise_s = now_s + ADVERTISE_EVERY_S
-                self._advertise()
+                for adapter in self.scanning:
+                    self._advertise(adapter)
+                self._connect_who_came()
             for address in sorted(self._linked):
                 if self.straps[address].period_s and now_s >= self._due_s.get(address, now_s):
                     self._due_s[address] = now_s + self.straps[address].period_s
                     self.send(address, None)
             await asyncio.sleep(TICK_S)
 
-    def _advertise(self) -> None:
-        if not self._scanning or not self.is_powered:
-            return
+    def _advertise(self, adapter: str) -> None:
         for strap in list(self.straps.values()):
             busy = strap.address in self._linked or strap.address in self._connecting
             if not strap.in_range or busy:
                 continue
-            path = device_path(strap.address)
+            path = device_path(adapter, strap.address)
             if self._tree.has(path):
                 self._tree.change(path, DEVICE, {"RSSI": Variant("n", strap.rssi_dbm)})
             else:
-                self._tree.add(path, {DEVICE: _device_facts(strap)})
+                self._tree.add(path, {DEVICE: device_facts(strap, adapter)})
+
+    def _connect_who_came(self) -> None:
+        """Link those that have been called since before they came into range."""
+        for address in [a for a in self._connecting if self.straps[a].in_range]:
+            asked = self._connecting.pop(address)
+            self._link(adapter_of(str(asked.path)), address)
+            self._bus.put(Message.new_method_return(asked))
 
     def _start_discovery(self, asked: Message) -> Message:
         if self.is_jammed:
             return Message.new_error(asked, IN_PROGRESS, "Operation already in progress")
-        self._scanning.add(str(asked.sender))
+        self._scanning[adapter_of(str(asked.path))].add(str(asked.sender))
         return Message.new_method_return(asked)
 
     def _stop_discovery(self, asked: Message) -> Message:
-        if str(asked.sender) not in self._scanning:
+        adapter = str(asked.path)
+        who = self._scanning[adapter_of(adapter)]
+        if str(asked.sender) not in who:
             return Message.new_error(asked, FAILED, "No discovery started")
-        self._scanning.discard(str(asked.sender))
-        for path in self._tree.below(ADAPTER_PATH):
-            if path.count("/") == ADAPTER_PATH.count("/") + 1:
+        who.discard(str(asked.sender))
+        for path in self._tree.below(adapter):
+            if path.count("/") == adapter.count("/") + 1:
                 self._tree.invalidate(path, DEVICE, "RSSI")
         return Message.new_method_return(asked)
 
     def _remove_device(self, asked: Message) -> Message:
-        address = _address_of(asked.body[0])
-        if not self._tree.has(asked.body[0]):
+        path, adapter = str(asked.body[0]), adapter_of(str(asked.path))
+        if not self._tree.has(path) or adapter_of(path) != adapter:
             return Message.new_error(asked, DOES_NOT_EXIST, "Does Not Exist")
-        self.remove(address)
+        address = address_of(path)
+        self._remove(adapter, address)
+        self.straps[address].treat(Cure.REMOVAL)
         return Message.new_method_return(asked)
 
     def _connect(self, asked: Message) -> Message | None:
-        address = _address_of(str(asked.path))
+        address = address_of(str(asked.path))
         strap = self.straps[address]
         if strap.refuse:
             return Message.new_error(asked, FAILED, strap.refuse)
         if not strap.in_range:
             self._connecting[address] = asked
             return None
-        self._link(address)
+        self._link(adapter_of(str(asked.path)), address)
         return Message.new_method_return(asked)
 
-    def _link(self, address: str) -> None:
+    def _link(self, adapter: str, address: str) -> None:
         """Connect, and show the services once they have been found."""
-        self._linked.add(address)
-        self._tree.change(device_path(address), DEVICE, {"Connected": Variant("b", True)})
+        self._linked[address] = adapter
+        path = device_path(adapter, address)
+        self._tree.change(path, DEVICE, {"Connected": Variant("b", True)})
         resolve_s = self.straps[address].resolve_s
-        if resolve_s is not None:
+        if resolve_s is not None and adapter not in self.straps[address].deaf:
             asyncio.get_running_loop().call_later(resolve_s, self._resolve, address)
 
     def _resolve(self, address: str) -> None:
         if address not in self._linked:
             return
-        path = device_path(address)
+        path = device_path(self._linked[address], address)
         for service in self.straps[address].services():
             self._show_service(path, service)
         self._tree.change(path, DEVICE, {"ServicesResolved": Variant("b", True)})
@@ -240,11 +274,11 @@ class FakeBlueZ:
         }
         self._tree.add(service_path, {SERVICE: facts})
         for one in service.characteristics:
-            facts = _characteristic_facts(service_path, one)
+            facts = characteristic_facts(service_path, one)
             self._tree.add(f"{service_path}/char{one.handle:04x}", {CHARACTERISTIC: facts})
 
     def _disconnect(self, asked: Message) -> Message:
-        self._unlink(_address_of(str(asked.path)))
+        self._unlink(address_of(str(asked.path)))
         return Message.new_method_return(asked)
 
     def _unlink(self, address: str) -> None:
@@ -253,17 +287,32 @@ class FakeBlueZ:
             self._bus.put(Message.new_error(asked, FAILED, "br-connection-canceled"))
         if address not in self._linked:
             return
-        self._linked.discard(address)
-        path = device_path(address)
+        path = device_path(self._linked.pop(address), address)
         down = {"Connected": Variant("b", False), "ServicesResolved": Variant("b", False)}
         self._tree.change(path, DEVICE, down)
         for each in self._tree.below(path):
             self._notifying.discard(each)
             self._tree.remove(each)
 
+    def _silence(self, adapter: str) -> None:
+        """End every link and scan of an adapter."""
+        called = {a for a, m in self._connecting.items() if adapter_of(str(m.path)) == adapter}
+        for address in sorted(called.union(a for a, n in self._linked.items() if n == adapter)):
+            self._unlink(address)
+        self._scanning[adapter].clear()
+
+    def _remove(self, adapter: str, address: str) -> None:
+        """Remove what one adapter knows of a peripheral."""
+        if self._linked.get(address, adapter) == adapter:
+            self._unlink(address)
+        path = device_path(adapter, address)
+        for each in [*self._tree.below(path), path]:
+            if self._tree.has(each):
+                self._tree.remove(each)
+
     def _read_value(self, asked: Message) -> Message:
         path = str(asked.path)
-        strap = self.straps[_address_of(path)]
+        strap = self.straps[address_of(path)]
         value = strap.value(self._tree.value(path, CHARACTERISTIC, "UUID"))
         return Message.new_method_return(asked, "ay", [value])
 
@@ -278,66 +327,13 @@ class FakeBlueZ:
     def _set(self, asked: Message) -> Message:
         interface, name, variant = asked.body
         if (interface, name) == (ADAPTER, "Powered"):
-            self.power(on=bool(variant.value))
+            self.power(adapter_of(str(asked.path)), on=bool(variant.value))
         return Message.new_method_return(asked)
 
     def _path_of(self, address: str, uuid: str) -> str | None:
-        paths = self._tree.below(device_path(address))
+        adapter = self._linked.get(address)
+        paths = [] if adapter is None else self._tree.below(device_path(adapter, address))
         found = (
             p for p in paths if "/char" in p and self._tree.value(p, CHARACTERISTIC, "UUID") == uuid
         )
         return next(found, None)
-
-
-def device_path(address: str) -> str:
-    """Return the object of a peripheral."""
-    return f"{ADAPTER_PATH}/dev_{address.upper().replace(':', '_')}"
-
-
-def _address_of(path: str) -> str:
-    return path.split("/dev_", 1)[1].split("/", 1)[0].replace("_", ":")
-
-
-def _adapter_facts() -> dict[str, Variant]:
-    return {
-        "Address": Variant("s", ADAPTER_ADDRESS),
-        "AddressType": Variant("s", "public"),
-        "Alias": Variant("s", "simulated"),
-        "Name": Variant("s", "simulated"),
-        "Powered": Variant("b", True),
-        "Discovering": Variant("b", False),
-        "Roles": Variant("as", ["central", "peripheral"]),
-        "UUIDs": Variant("as", []),
-    }
-
-
-def _device_facts(strap: Strap) -> dict[str, Variant]:
-    said: dict[str, Any] = {
-        "Address": strap.address,
-        "AddressType": "random",
-        "Alias": strap.name,
-        "Name": strap.name,
-    }
-    facts = {name: Variant("s", text) for name, text in said.items()}
-    told = {"Paired": strap.paired, "Bonded": strap.paired, "Trusted": False, "Blocked": False}
-    told |= {"LegacyPairing": False, "Connected": False, "ServicesResolved": False}
-    facts |= {name: Variant("b", flag) for name, flag in told.items()}
-    uuids = [service.uuid for service in strap.services()]
-    return facts | {
-        "Adapter": Variant("o", ADAPTER_PATH),
-        "UUIDs": Variant("as", uuids),
-        "RSSI": Variant("n", strap.rssi_dbm),
-    }
-
-
-def _characteristic_facts(service_path: str, one: Characteristic) -> dict[str, Variant]:
-    facts = {
-        "UUID": Variant("s", one.uuid),
-        "Service": Variant("o", service_path),
-        "Value": Variant("ay", b""),
-        "Flags": Variant("as", list(one.properties)),
-        "MTU": Variant("q", _MTU),
-    }
-    if "notify" in one.properties:
-        facts |= {"Notifying": Variant("b", False), "NotifyAcquired": Variant("b", False)}
-    return facts

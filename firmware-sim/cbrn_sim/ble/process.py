@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 import msgspec
 
 from cbrn_core.errors import PrerequisiteMissing
-from cbrn_sim.ble.orders import Answer, Order, Verb
+from cbrn_sim.ble.orders import FIRST_ADAPTER, Answer, Order, Verb
 from cbrn_sim.ble.strap import Strap
 
 _ANSWER_S = 30.0
@@ -18,10 +19,11 @@ _LONGEST_LINE_BYTES = 1_000_000
 
 
 class BlueZProcess:
-    """`async with` it on a private bus; what is in the air outlives bluetoothd's death."""
+    """`async with` it on a private bus; adapters and straps outlive bluetoothd's death."""
 
-    def __init__(self, bus_address: str) -> None:
+    def __init__(self, bus_address: str, adapters: Sequence[str] = (FIRST_ADAPTER,)) -> None:
         self._bus_address = bus_address
+        self._adapters = dict.fromkeys(adapters)
         self._straps: dict[str, Strap] = {}
         self._process: asyncio.subprocess.Process | None = None
 
@@ -46,6 +48,7 @@ class BlueZProcess:
             sys.executable,
             "-m",
             "cbrn_sim.ble",
+            *self._adapters,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,
@@ -88,9 +91,17 @@ class BlueZProcess:
         """Let all that are listened to count up, as fast as the bus takes it."""
         return await self._order(Order(verb=Verb.RAMP, first_bpm=first_bpm, count=count))
 
-    async def power(self, *, on: bool) -> Answer:
-        """Switch the adapter."""
-        return await self._order(Order(verb=Verb.POWER, on=on))
+    async def power(self, *, on: bool, adapter: str = FIRST_ADAPTER) -> Answer:
+        """Switch an adapter."""
+        return await self._order(Order(verb=Verb.POWER, on=on, adapter=adapter))
+
+    async def plug(self, *, on: bool, adapter: str = FIRST_ADAPTER) -> Answer:
+        """Plug an adapter in, or pull it."""
+        if on:
+            self._adapters[adapter] = None
+        else:
+            del self._adapters[adapter]
+        return await self._order(Order(verb=Verb.PLUG, on=on, adapter=adapter))
 
     async def jam(self, *, on: bool) -> Answer:
         """Let every new scan fail, as some releases of BlueZ do after a stuck one."""

@@ -4,6 +4,7 @@ Sources: Bluetooth SIG Heart Rate Service (measurement, body sensor location), B
 Service; Core Specification, Generic Attribute Profile (handles, properties).
 """
 
+from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -35,6 +36,14 @@ class Service(NamedTuple):
     characteristics: tuple[Characteristic, ...]
 
 
+class Cure(StrEnum):
+    """What lets services be found again that BlueZ does not find for ever."""
+
+    NONE = ""
+    REMOVAL = "removal"
+    POWER = "power"
+
+
 class Strap(msgspec.Struct, kw_only=True):
     """One strap and what ails it.
 
@@ -44,7 +53,8 @@ class Strap(msgspec.Struct, kw_only=True):
         period_s: between two notifications; 0: only what `send` says.
         in_range: it is heard and answers.
         silent: it stays linked and says nothing.
-        resolve_s: how long its services take to be found; None: for ever.
+        resolve_s: how long its services take to be found; None: for ever, or until the `cure`.
+        deaf: adapters over which its services are never found.
         refuse: the D-Bus error text with which connecting to it fails, "" where it does not.
     """
 
@@ -58,9 +68,16 @@ class Strap(msgspec.Struct, kw_only=True):
     in_range: bool = True
     silent: bool = False
     resolve_s: float | None = 0.0
+    cure: Cure = Cure.NONE
+    deaf: tuple[str, ...] = ()
     refuse: str = ""
     paired: bool = False
     measures: bool = True
+
+    def treat(self, cure: Cure) -> None:
+        """Let services be found again where this is what helps."""
+        if self.cure is cure:
+            self.resolve_s, self.cure = 0.0, Cure.NONE
 
     def services(self) -> tuple[Service, ...]:
         """Return what a client finds."""

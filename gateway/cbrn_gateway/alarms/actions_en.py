@@ -106,6 +106,10 @@ ENGLISH_STEPS = StepCatalogue(
             Step(Role.OPERATOR, "Tell the control rooms by telephone what the list here shows."),
             Step(Role.TECHNICIAN, "Check link, broker rights and certificates."),
         ),
+        Play.RADIO: (
+            Step(Role.OPERATOR, "Keep in touch with wearers by voice; their values do not come."),
+            Step(Role.TECHNICIAN, "Do on the gateway what the text says; no restart is needed."),
+        ),
         Play.STORE: (
             Step(Role.TECHNICIAN, "Free disk space or replace the disk at once."),
             Step(Role.OPERATOR, "Write alarms down by hand until the store writes again."),

@@ -124,6 +124,12 @@ ITALIAN_STEPS = StepCatalogue(
             Step(Role.OPERATOR, "Riferire per telefono alle sale operative l'elenco che è qui."),
             Step(Role.TECHNICIAN, "Controllare collegamento, diritti del broker e certificati."),
         ),
+        Play.RADIO: (
+            Step(
+                Role.OPERATOR, "Restare in contatto a voce con chi porta i sensori: dati assenti."
+            ),
+            Step(Role.TECHNICIAN, "Eseguire sul gateway quanto indica il testo, senza riavviarlo."),
+        ),
         Play.STORE: (
             Step(Role.TECHNICIAN, "Liberare spazio o sostituire subito il disco."),
             Step(Role.OPERATOR, "Annotare gli allarmi a mano finché l'archivio non scrive."),

@@ -106,6 +106,10 @@ NORWEGIAN_STEPS = StepCatalogue(
             Step(Role.OPERATOR, "Fortell sentralene på telefon hva listen her viser."),
             Step(Role.TECHNICIAN, "Sjekk samband, meglerens rettigheter og sertifikater."),
         ),
+        Play.RADIO: (
+            Step(Role.OPERATOR, "Hold talekontakt med bærerne; verdiene deres kommer ikke fram."),
+            Step(Role.TECHNICIAN, "Gjør på gatewayen det teksten sier; omstart trengs ikke."),
+        ),
         Play.STORE: (
             Step(Role.TECHNICIAN, "Frigjør diskplass eller bytt disk straks."),
             Step(Role.OPERATOR, "Skriv ned alarmer for hånd til lageret skriver igjen."),

@@ -23,6 +23,7 @@ class Play(StrEnum):
     STATION_MOVED = "station_moved"
     SITE_NOT_IN_SERVICE = "site_not_in_service"
     DELIVERY = "delivery"
+    RADIO = "radio"
     STORE = "store"
     ALERT_INCOMPLETE = "alert_incomplete"
     GATEWAY_LATE = "gateway_late"

@@ -116,6 +116,7 @@ class TechnicalPolicy(Table, frozen=True):
     alert_incomplete: Rank = 2
     loop_late: Rank = 3
     path_unproven: Rank = 2
+    radio_down: Rank = 2
     certificate_expires: Rank = 3
     clock_set: Rank = 3
     coverage_lost: Rank = 2

@@ -18,7 +18,7 @@ condition; all are optional and unknown ones are ignored:
 ``detection_class``, ``bars``       of a class detector
 ``fault_code``, ``detail``          the instrument's or receiver's own words
 ``silent_s``, ``jump``, ``jump_s``, ``moved_m``  of technical alarms
-``about``              the link or control room of a technical alarm
+``about``              the link, radio or control room of a technical alarm
 ``free_mb``            room left on a disk that fills up
 ``exercise``           name of the exercise
 ``confirmed_by``, ``method``        the person behind certainty "confirmed"
@@ -59,6 +59,7 @@ _FAULTS = frozenset(
         Reason.STUCK,
         Reason.NOT_IN_SERVICE,
         Reason.LINK_DOWN,
+        Reason.RADIO_DOWN,
         Reason.DELIVERY_REFUSED,
         Reason.STORE_FAILED,
         Reason.ALERT_INCOMPLETE,

@@ -51,6 +51,10 @@ _WHAT = {
         "its readings are not trusted."
     ),
     Reason.NOT_IN_SERVICE: "{where} is not in service{detail}; alarms still rise and say so.",
+    Reason.RADIO_DOWN: (
+        "{where}: the gateway's radio {about} does not work{detail}; "
+        "instruments that speak over it are not heard."
+    ),
     Reason.LINK_DOWN: "{where}: no contact{detail}; the last known state may be wrong.",
     Reason.DELIVERY_REFUSED: (
         "{where}: a receiver refused a message or a subscription{detail}; it is not delivered."
@@ -110,6 +114,7 @@ _BRIEF = {
     Reason.SPIKE: "{where} {channel}: single sample stood out, kept as evidence.",
     Reason.STUCK: "{where} {channel}: value does not move, not trusted.",
     Reason.NOT_IN_SERVICE: "{where} is not in service; alarms still rise.",
+    Reason.RADIO_DOWN: "{where}: radio {about} of the gateway does not work.",
     Reason.LINK_DOWN: "{where}: no contact, last known state may be wrong.",
     Reason.DELIVERY_REFUSED: "{where}: a receiver refused a message or a subscription.",
     Reason.STORE_FAILED: "{where}: {store}; alarms still rise.",

@@ -52,6 +52,10 @@ _WHAT = {
     Reason.NOT_IN_SERVICE: (
         "{where} non è in servizio{detail}; gli allarmi scattano comunque e lo dicono."
     ),
+    Reason.RADIO_DOWN: (
+        "{where}: la radio {about} del gateway non funziona{detail}; "
+        "gli strumenti che la usano non vengono ricevuti."
+    ),
     Reason.LINK_DOWN: "{where}: nessun contatto{detail}; l'ultimo stato noto può essere errato.",
     Reason.DELIVERY_REFUSED: (
         "{where}: un destinatario ha rifiutato un messaggio o un abbonamento{detail}; "
@@ -115,6 +119,7 @@ _BRIEF = {
     Reason.SPIKE: "{where} {channel}: un solo campione anomalo, conservato come prova.",
     Reason.STUCK: "{where} {channel}: il valore non cambia, non affidabile.",
     Reason.NOT_IN_SERVICE: "{where} non è in servizio; gli allarmi scattano comunque.",
+    Reason.RADIO_DOWN: "{where}: la radio {about} del gateway non funziona.",
     Reason.LINK_DOWN: "{where}: nessun contatto, l'ultimo stato noto può essere errato.",
     Reason.DELIVERY_REFUSED: "{where}: un destinatario ha rifiutato un messaggio o un abbonamento.",
     Reason.STORE_FAILED: "{where}: {store}; gli allarmi continuano.",
@@ -277,6 +282,7 @@ ITALIAN = Catalogue(
         (r"\bexceeded\b", "superato"),
         (r"^store fails$", "guasto di un archivio"),
         (r"^disk nearly full$", "disco quasi pieno"),
+        (r"^radio does not work$", "la radio non funziona"),
         (r"^disk full$", "disco pieno"),
     ),
     phrases=_PHRASES,

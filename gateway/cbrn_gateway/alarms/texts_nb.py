@@ -50,6 +50,10 @@ _WHAT = {
         "målingene er ikke til å stole på."
     ),
     Reason.NOT_IN_SERVICE: "{where} er ikke i drift{detail}; alarmer går likevel og sier det.",
+    Reason.RADIO_DOWN: (
+        "{where}: radioen {about} i gatewayen virker ikke{detail}; "
+        "instrumenter som sender over den, blir ikke hørt."
+    ),
     Reason.LINK_DOWN: "{where}: ingen kontakt{detail}; siste kjente tilstand kan være feil.",
     Reason.DELIVERY_REFUSED: (
         "{where}: en mottaker avviste en melding eller et abonnement{detail}; det er ikke levert."
@@ -112,6 +116,7 @@ _BRIEF = {
     Reason.SPIKE: "{where} {channel}: enkelt utslag, beholdt som bevis.",
     Reason.STUCK: "{where} {channel}: verdien endrer seg ikke, ikke til å stole på.",
     Reason.NOT_IN_SERVICE: "{where} er ikke i drift; alarmer går likevel.",
+    Reason.RADIO_DOWN: "{where}: radioen {about} i gatewayen virker ikke.",
     Reason.LINK_DOWN: "{where}: ingen kontakt, siste kjente tilstand kan være feil.",
     Reason.DELIVERY_REFUSED: "{where}: en mottaker avviste en melding eller et abonnement.",
     Reason.STORE_FAILED: "{where}: {store}; alarmer går fortsatt.",
@@ -270,6 +275,7 @@ NORWEGIAN = Catalogue(
         (r"\bexceeded\b", "overskredet"),
         (r"^store fails$", "lager svikter"),
         (r"^disk nearly full$", "disk nesten full"),
+        (r"^radio does not work$", "radioen virker ikke"),
         (r"^disk full$", "disk full"),
     ),
     phrases=_PHRASES,

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from cbrn_core.channel import Device
 from cbrn_core.clock import Clock
-from cbrn_core.protocols import Driver, Rereads
+from cbrn_core.protocols import Driver, RadioDriver, Rereads
 from cbrn_drivers.catalogue import load_driver, reopen_wait_s
 from cbrn_drivers.transport.wiretap import WireListener, overheard_by
 from cbrn_gateway.config.wires import devices_by_bus, wirings
 from cbrn_gateway.live.inbox import Inbox
-from cbrn_gateway.live.progress import ProgressWatch
+from cbrn_gateway.live.progress import ProgressWatch, tells_something
 from cbrn_gateway.live.supervisor import PROMPT_WAIT_S, Supervisor
 from cbrn_gateway.live.workers import Workers
 
@@ -20,7 +20,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Bus:
-    """One wire: enters its driver, forwards its batches, until the wire breaks."""
+    """One wire: enters its driver, forwards its batches, until the wire breaks.
+
+    A radio watches over its instruments by itself; any other wire is watched here.
+    """
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class Bus:
         self.name = name
         self.wiring = wiring
         self.readings = 0
+        self._radio = driver if isinstance(driver, RadioDriver) else None
         self._watch = ProgressWatch((), clock) if watch is None else watch
         self._listener = listener
         self.supervisor = Supervisor(name, self._listen, clock, most_wait_s=most_wait_s)
@@ -47,6 +51,16 @@ class Bus:
         """Return what the driver dropped, by name."""
         return self._driver.counters()
 
+    @property
+    def radio_name(self) -> str | None:
+        """Return what people know the radio by, None where it is a wire."""
+        return None if self._radio is None else self._radio.radio_name
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether it is a radio that is known to work now."""
+        return self._radio is not None and self._radio.is_well
+
     def reread(self, device_id: str) -> bool:
         """Have a device of this wire read again at once; False where that cannot be."""
         return isinstance(self._driver, Rereads) and self._driver.reread(device_id)
@@ -54,12 +68,14 @@ class Bus:
     async def _listen(self) -> None:
         overheard = nullcontext() if self._listener is None else overheard_by(self._listener)
         with overheard:
-            async with self._watch.guarding(), self._driver as driver:
+            watching = self._watch.guarding() if self._radio is None else nullcontext()
+            async with watching, self._driver as driver:
                 async for batch in driver.batches():
-                    self._watch.heard(batch)
                     self._inbox.put(batch)
                     self.readings += len(batch)
-                    self.supervisor.progressed()
+                    if tells_something(batch):
+                        self._watch.heard(batch)
+                        self.supervisor.progressed()
 
 
 class Rewiring(NamedTuple):

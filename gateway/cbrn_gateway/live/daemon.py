@@ -27,6 +27,7 @@ from cbrn_gateway.live.notices import Notices
 from cbrn_gateway.live.open_stores import keep_of, open_stores
 from cbrn_gateway.live.operators import Operators
 from cbrn_gateway.live.outlets import Outlets
+from cbrn_gateway.live.radio_watch import RadioWatch
 from cbrn_gateway.live.reload import Reload
 from cbrn_gateway.live.restart import Restart, Resumed
 from cbrn_gateway.live.service import Pace, Service, ServiceSocket
@@ -214,6 +215,7 @@ class Daemon:
                 tasks.create_task(self.outlets.journal_alerts(), name="journalling"),
                 tasks.create_task(self.setup.sinks.run(), name="sinks"),
                 tasks.create_task(self.setup.buses.run(), name="buses"),
+                tasks.create_task(self._radio_watch().run(), name="radio watch"),
                 tasks.create_task(self._disk.run(), name="disk"),
                 tasks.create_task(self._keep_snapshots(), name="snapshots"),
                 tasks.create_task(self._loop_watch.run(), name="loop watch"),
@@ -223,6 +225,9 @@ class Daemon:
                 tasks.create_task(self._turns(), name="turns"),
             ]
             tasks.create_task(self._service(lasting).run())
+
+    def _radio_watch(self) -> RadioWatch:
+        return RadioWatch(self.setup.buses, self._clock, self._notices)
 
     async def _turns(self) -> None:
         pipeline = self.setup.pipeline

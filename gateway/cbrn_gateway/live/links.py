@@ -153,7 +153,7 @@ class Links:
             for name, (sink, supervisor) in self._sinks.items():
                 since_us = supervisor.failing_since_us
                 if since_us is not None and since_us <= before_us:
-                    self._notices.failing(Reason.LINK_DOWN, name, _plain(supervisor.last_error))
+                    self._notices.failing(Reason.LINK_DOWN, name, supervisor.plain_error)
                 for soc, why in sink.unproven() if isinstance(sink, MqttSink) else ():
                     self._notices.failing(Reason.PATH_UNPROVEN, soc, why)
 
@@ -193,10 +193,4 @@ class Links:
 def _what_it_does(supervisor: Supervisor) -> str:
     if supervisor.health is not Health.WAITING:
         return f"{supervisor.name} {supervisor.health}"
-    return f"{supervisor.name} {supervisor.health} ({_plain(supervisor.last_error)})"
-
-
-def _plain(error: str | None) -> str:
-    """Return the words of a supervisor's last error, without the name of its class."""
-    kind, colon, words = (error or "").partition(": ")
-    return words if colon and kind.isidentifier() else (error or "")
+    return f"{supervisor.name} {supervisor.health} ({supervisor.plain_error})"

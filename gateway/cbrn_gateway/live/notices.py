@@ -13,6 +13,7 @@ from cbrn_gateway.pipeline.pipeline import Noticed
 
 _WORDS = {
     Reason.LINK_DOWN: "no contact",
+    Reason.RADIO_DOWN: "radio does not work",
     Reason.DELIVERY_REFUSED: "delivery refused",
     Reason.STORE_FAILED: StoreLevel.FAILS.value,
     Reason.CLOCK_SET: "clock set",

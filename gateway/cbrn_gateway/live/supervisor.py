@@ -64,6 +64,12 @@ class Supervisor:
         self._broke_off = False
         self._doubtful_since_us: int | None = None
 
+    @property
+    def plain_error(self) -> str:
+        """Return the words of the last error, without the name of its class."""
+        kind, colon, words = (self.last_error or "").partition(": ")
+        return words if colon and kind.isidentifier() else (self.last_error or "")
+
     def progressed(self) -> None:
         """Say that the worker has just done something good."""
         self._next_s = FIRST_WAIT_S

@@ -10,6 +10,7 @@ from cbrn_core.reading import Reading
 from cbrn_drivers.catalogue import channel_ids, load_driver, load_profile, parse_options
 from cbrn_gateway.live.buses import Bus
 from cbrn_gateway.live.inbox import Inbox
+from cbrn_gateway.live.progress import ProgressWatch
 from cbrn_gateway.live.system_clock import SystemClock
 from cbrn_gateway.pipeline.drops import DropCounter
 from cbrn_sim.ble.orders import Answer
@@ -51,7 +52,10 @@ class Air:
         self.bluez = bluez
         clock = SystemClock()
         self._inbox = Inbox(clock, DropCounter())
-        self.bus = Bus("ble", DRIVER.open_bus(list(devices), clock), self._inbox, clock)
+        # hasty, so that a radio which is watched like a wire shows it
+        watch = ProgressWatch(devices, clock, least_s=0.5)
+        driver = DRIVER.open_bus(list(devices), clock)
+        self.bus = Bus("ble", driver, self._inbox, clock, watch=watch)
         self._readings: list[Reading] = []
 
     async def __aenter__(self) -> Self:

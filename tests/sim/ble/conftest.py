@@ -22,3 +22,10 @@ async def bluez(private_bus):
     """A running bluetoothd with nothing in the air."""
     async with BlueZProcess(private_bus.address) as process:
         yield process
+
+
+@pytest_asyncio.fixture
+async def two_adapters(private_bus):
+    """A running bluetoothd with hci0 and hci1."""
+    async with BlueZProcess(private_bus.address, ("hci0", "hci1")) as process:
+        yield process

@@ -6,7 +6,7 @@ import pytest
 from sim.ble.air import Air, address, wearable
 
 from cbrn_core.reading import Flag, Quality
-from cbrn_drivers.transport import ble
+from cbrn_drivers.transport import ble, ble_link
 from cbrn_drivers.transport import bluez as radio
 from cbrn_gateway.live.supervisor import Health
 from cbrn_sim.ble.strap import Strap
@@ -23,8 +23,8 @@ def strap(number: int, **more) -> Strap:
 @pytest.fixture
 def hasty(monkeypatch):
     """Time-outs that a test can wait for; the connect one stays far above a slow machine's."""
-    monkeypatch.setattr(ble, "CONNECT_TIMEOUT_S", 2.0)
-    monkeypatch.setattr(ble, "ANSWER_S", 1.0)
+    monkeypatch.setattr(ble_link, "CONNECT_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(ble_link, "ANSWER_S", 1.0)
 
 
 @pytest.mark.asyncio

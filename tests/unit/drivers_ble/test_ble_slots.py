@@ -206,11 +206,58 @@ def test_after_the_adapter_was_opened_again_nothing_is_linked_or_seen():
     bench = Bench(most=1, a=2, b=1)
     bench.seen("a", "b")
     bench.grant()
-    bench.slots.forgive()
+    bench.slots.reopened()
     assert bench.slots.held == 0
     assert bench.grant() == []
     bench.seen("a", "b")
     assert bench.grant() == ["b"], "priorities stay"
+
+
+def test_opening_the_adapter_anew_leaves_everybody_on_the_rung_that_was_reached():
+    bench = Bench(most=1, dead=2)
+    rungs = []
+    for _ in range(TELL_AT):
+        bench.slots.reopened()
+        bench.seen("dead")
+        assert bench.grant() == ["dead"], "and it may be tried at once"
+        rungs.append(bench.fail("dead"))
+    assert rungs[FORGET_AT - 1] is Rung.FORGET
+    assert rungs[CYCLE_AT - 1] is Rung.CYCLE
+    assert rungs[TELL_AT - 1] is Rung.TELL
+    bench.slots.reopened()
+    bench.seen("dead")
+    bench.grant()
+    bench.slots.progressed("dead", bench.us)
+    assert bench.fail("dead") is Rung.RECONNECT, "a valid value leads down again"
+
+
+def test_over_another_adapter_everybody_begins_at_the_foot_of_the_ladder():
+    bench = Bench(most=1, dead=2)
+    for _ in range(TELL_AT):
+        bench.seen("dead")
+        bench.grant()
+        bench.fail("dead")
+        bench.wait_out("dead")
+    bench.slots.forgive()
+    bench.grant()
+    assert bench.fail("dead") is Rung.RECONNECT
+
+
+def test_nothing_is_hopeless_while_somebody_who_is_heard_has_hardly_been_tried():
+    bench = Bench(most=2, dead=2, new=2)
+    assert not bench.slots.all_fail(bench.us), "nobody is heard"
+    for _ in range(FORGET_AT):
+        assert not bench.slots.all_fail(bench.us)
+        bench.seen("dead")
+        bench.grant()
+        bench.fail("dead")
+        bench.wait_out("dead")
+    assert bench.slots.all_fail(bench.us)
+    bench.seen("new")
+    assert not bench.slots.all_fail(bench.us)
+    bench.clock.advance(SIGHTING_HOLDS_S + 1)
+    bench.seen("dead")
+    assert bench.slots.all_fail(bench.us), "the new one has gone again"
 
 
 @pytest.mark.parametrize(("linked", "looks"), [((), True), (("a",), True), (("a", "b"), False)])

@@ -204,6 +204,7 @@ def test_a_battery_level_that_is_none_is_refused():
         ({"priority": 0}, "priority"),
         ({"silence_s": 0.0}, "silence_s"),
         ({"links_most": 0}, "links_most"),
+        ({"spare_adapter": "eth0"}, "spare_adapter"),
         ({"adress": "x"}, "adress"),
     ],
 )
@@ -226,11 +227,18 @@ def test_one_address_twice_is_refused():
         DRIVER.open_bus(twice, ManualClock())
 
 
-@pytest.mark.parametrize("options", [{"links_most": 3}, {"power_cycle": True}])
+@pytest.mark.parametrize(
+    "options", [{"links_most": 3}, {"power_cycle": True}, {"spare_adapter": "hci1"}]
+)
 def test_what_holds_for_the_adapter_is_said_alike_by_all(options):
     other = device("b", address="C0:FF:EE:00:00:02", **options)
     with pytest.raises(ConfigError, match=next(iter(options))):
         DRIVER.open_bus([device("a"), other], ManualClock())
+
+
+def test_an_adapter_is_not_its_own_spare():
+    with pytest.raises(ConfigError, match="spare_adapter: hci0 is the adapter itself"):
+        DRIVER.open_bus([device("a", spare_adapter="hci0")], ManualClock())
 
 
 def test_nothing_is_opened_and_no_bluetooth_library_loaded_to_make_a_driver():
