@@ -20,6 +20,8 @@ condition; all are optional and unknown ones are ignored:
 ``silent_s``, ``jump``, ``jump_s``, ``moved_m``  of technical alarms
 ``about``              the link, radio or control room of a technical alarm
 ``free_mb``            room left on a disk that fills up
+``since_us``           (steady clock) when a disk was asked that does not answer
+``taken_mb``           what a journal takes of its disk
 ``exercise``           name of the exercise
 ``confirmed_by``, ``method``        the person behind certainty "confirmed"
 ====================== =======================================================

@@ -45,6 +45,8 @@ _LEAST_SPOKEN_S = 0.01
 _DISK_WORDS: dict[str, Phrase] = {
     StoreLevel.DISK_NEARLY_FULL: Phrase.DISK_NEARLY_FULL,
     StoreLevel.DISK_FULL: Phrase.DISK_FULL,
+    StoreLevel.DISK_SILENT: Phrase.DISK_SILENT,
+    StoreLevel.JOURNAL_LARGE: Phrase.JOURNAL_LARGE,
 }
 _FIGURE = re.compile(r"AEGL-[123]|ERPG-[123]|IDLH")
 
@@ -410,12 +412,23 @@ class Story:
         code, detail = self.condition.facts.get("fault_code"), self.fact_word("detail")
         if self.condition.reason is Reason.NOT_IN_SERVICE:
             detail = detail or self.not_in_service_reason()
-        if (free_mb := self.fact_number("free_mb")) is not None:
-            detail = self.words.phrases[Phrase.FREE_MB].format(free=f"{free_mb:.0f}")
+        if self.condition.reason is Reason.STORE_FAILED:
+            detail = self._store_detail() or detail
         has_code = isinstance(code, int | str) and not isinstance(code, bool)
         parts = [str(code)] if has_code and str(code) != "0" else []
         parts += [detail] if detail else []
         return f" ({': '.join(parts)})" if parts else ""
+
+    def _store_detail(self) -> str:
+        phrases = self.words.phrases
+        if (free_mb := self.fact_number("free_mb")) is not None:
+            return phrases[Phrase.FREE_MB].format(free=f"{free_mb:.0f}")
+        if (taken_mb := self.fact_number("taken_mb")) is not None:
+            return phrases[Phrase.TAKEN_MB].format(taken=f"{taken_mb:.0f}")
+        if (since_us := self.fact_number("since_us")) is not None:
+            since = local_then_utc(int(since_us), local_zone(self.site.timezone))
+            return phrases[Phrase.SILENT_SINCE].format(since=since)
+        return ""
 
     def _jump(self) -> str:
         jump, jump_s = self.fact_number("jump"), self.fact_number("jump_s")

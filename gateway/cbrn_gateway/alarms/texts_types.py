@@ -14,6 +14,8 @@ class StoreLevel(StrEnum):
     FAILS = "store fails"
     DISK_NEARLY_FULL = "disk nearly full"
     DISK_FULL = "disk full"
+    DISK_SILENT = "disk does not answer"
+    JOURNAL_LARGE = "journal is large"
 
 
 class Phrase(StrEnum):
@@ -50,7 +52,11 @@ class Phrase(StrEnum):
     STORE_FAILS = "store_fails"
     DISK_NEARLY_FULL = "disk_nearly_full"
     DISK_FULL = "disk_full"
+    DISK_SILENT = "disk_silent"
+    JOURNAL_LARGE = "journal_large"
     FREE_MB = "free_mb"
+    TAKEN_MB = "taken_mb"
+    SILENT_SINCE = "silent_since"
     COUNTS_OF = "counts_of"
     SINGLE_SENSOR = "single_sensor"
     ALSO_ANSWERS_TO = "also_answers_to"

@@ -33,12 +33,14 @@ from cbrn_gateway.live.restart import Restart, Resumed
 from cbrn_gateway.live.service import Pace, Service, ServiceSocket
 from cbrn_gateway.live.setup import Setup
 from cbrn_gateway.live.sinks import Sinks, mqtt_consumers
+from cbrn_gateway.live.store_watch import StoreWatch
 from cbrn_gateway.live.taps import Taps
 from cbrn_gateway.live.vitals import Vitals
 from cbrn_gateway.pipeline.pipeline import Pipeline, Restated
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.payloads import CoverageRow
 from cbrn_gateway.store.memory_mark import MemoryMark
+from cbrn_gateway.store.probe import Probe
 from cbrn_gateway.store.series_reader import SeriesReader, Snapshot
 from cbrn_gateway.store.writer import Writer
 
@@ -124,6 +126,10 @@ class Daemon:
         self._writer.may_move = self._clock_watch.may_move
         self._disk = Disk(folder, config.store, self._clock, self._notices, self._writer.shed)
         self._mark = MemoryMark(folder)
+        self._probe = Probe(folder)
+        self._store_watch = StoreWatch.of(
+            self._journal, self._writer, self._probe, self._clock, self._notices
+        )
         self._live = LiveQueue(config.model, epoch)
         self.outlets = Outlets(config, self._journal, self._writer, self._live, self._clock)
         self._report = HealthReport(
@@ -217,6 +223,7 @@ class Daemon:
                 tasks.create_task(self.setup.buses.run(), name="buses"),
                 tasks.create_task(self._radio_watch().run(), name="radio watch"),
                 tasks.create_task(self._disk.run(), name="disk"),
+                tasks.create_task(self._store_watch.run(), name="store watch"),
                 tasks.create_task(self._keep_snapshots(), name="snapshots"),
                 tasks.create_task(self._loop_watch.run(), name="loop watch"),
                 tasks.create_task(self._clock_watch.run(), name="clock watch"),
@@ -269,14 +276,19 @@ class Daemon:
             self._clock,
             is_turning=lambda: self._turned_us is not None,
             vitals=vitals,
-            status=partial(self._status_line, Pace(self._clock, lambda: self._kept), vitals),
+            status=partial(self._status_line, Pace(self._clock, lambda: self._kept)),
         )
 
-    def _status_line(self, pace: Pace, vitals: Vitals) -> str:
+    def _status_line(self, pace: Pace) -> str:
         alarms = len(self.setup.pipeline.machine.open_alarms())
         sinks = self.setup.sinks.status_line()
         return "; ".join(
-            (*vitals.worries(), f"{alarms} open alarms", f"{pace():.1f} readings/s", sinks)
+            (
+                *self._store_watch.worries(),
+                f"{alarms} open alarms",
+                f"{pace():.1f} readings/s",
+                sinks,
+            )
         )
 
     async def _keep_snapshots(self) -> None:
@@ -310,6 +322,7 @@ class Daemon:
         finally:
             journalling.cancel()
             self._mark.close()
+            self._probe.close()
             await self._writer.close()
             await self._journal.close()
 

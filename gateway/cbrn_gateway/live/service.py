@@ -60,32 +60,49 @@ class ServiceSocket:
 class Answers:
     """A vital: something beside the loop – a thread, a disk – must answer in time.
 
-    One question is out at a time, the next a quarter of `within_s` after the last; a
-    refusal is an answer too: it is told elsewhere.
+    One question is out at a time, the next `every_s` (a quarter of `within_s`) after the
+    last; a refusal is an answer too: it is told elsewhere.
     """
 
     def __init__(
-        self, name: str, ask: Callable[[], Awaitable[object]], clock: Clock, within_s: float
+        self,
+        name: str,
+        ask: Callable[[], Awaitable[object]],
+        clock: Clock,
+        within_s: float,
+        every_s: float | None = None,
     ) -> None:
         self._name = name
         self._ask = ask
         self._clock = clock
         self._within_s = within_s
+        self._every_s = within_s / 4 if every_s is None else every_s
         self._asking: asyncio.Future[None] | None = None
         self._asked_us = 0
 
     def __call__(self) -> str | None:
         """Return that the answer is overdue; ask anew where one has come."""
+        since_us = self.silent_since_us()
+        if since_us is None:
+            return None
+        silent_s = (self._clock.now().steady_us - since_us) / US_PER_S
+        return f"{self._name} has not answered for {silent_s:.0f} s"
+
+    def silent_since_us(self) -> int | None:
+        """Return the steady time of the question whose answer is overdue; ask anew else."""
         now_us = self._clock.now().steady_us
         since_s = (now_us - self._asked_us) / US_PER_S
         if self._asking is None or self._asking.done():
-            if self._asking is None or since_s >= self._within_s / 4:
+            if self._asking is None or since_s >= self._every_s:
                 self._asking = asyncio.ensure_future(self._hear())
                 self._asked_us = now_us
             return None
-        if since_s <= self._within_s:
-            return None
-        return f"{self._name} has not answered for {since_s:.0f} s"
+        return self._asked_us if since_s > self._within_s else None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether no answer has come to the last question yet, or nothing was asked."""
+        return self._asking is None or not self._asking.done()
 
     async def _hear(self) -> None:
         try:

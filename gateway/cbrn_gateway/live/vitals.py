@@ -6,9 +6,8 @@ from functools import partial
 
 from cbrn_core.clock import Clock
 from cbrn_core.times import US_PER_S
-from cbrn_gateway.live.service import Answers, Vital
+from cbrn_gateway.live.service import Vital
 from cbrn_gateway.live.supervisor import Health, Supervisor
-from cbrn_gateway.sinks.outbox import ALERTS_CONSUMER
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.writer import Writer
 
@@ -18,8 +17,8 @@ PATIENCE_S = 20.0
 class Vitals:
     """The vitals of one daemon, iterable; each says in plain words what does not go on.
 
-    A disk that hangs is a worry, no vital: alarms go on from memory (safety 18), a restart
-    would lose them and cannot mend the disk.
+    A disk that hangs is no vital: alarms go on from memory (safety 18), a restart would lose
+    them and cannot mend the disk (see `StoreWatch`).
 
     `watchdog_s`: how long the service manager waits; a third of it is the patience here.
     """
@@ -28,15 +27,10 @@ class Vitals:
         self._clock = clock
         self._within_s = PATIENCE_S if watchdog_s is None else watchdog_s / 3
         self._vitals: list[Vital] = []
-        self._worries: list[Vital] = []
 
     def __iter__(self) -> Iterator[Vital]:
         """Return the vitals in the order in which they were added."""
         return iter(self._vitals)
-
-    def worries(self) -> list[str]:
-        """Return what hangs but is no reason to be started again."""
-        return [worry for ask in self._worries if (worry := ask()) is not None]
 
     def add_tasks(self, tasks: Sequence["asyncio.Task[None]"]) -> None:
         """Watch tasks that last as long as the daemon."""
@@ -51,17 +45,9 @@ class Vitals:
         self._vitals.append(lambda: self._late_turn(turned_us()))
 
     def add_stores(self, journal: Journal, writer: Writer) -> None:
-        """Watch the threads of the journal and of the writer of readings, and their disk."""
+        """Watch that the threads of the journal and of the writer of readings are there."""
         self._vitals.append(lambda: None if journal.is_alive else "the journal's writer has died")
         self._vitals.append(lambda: None if writer.is_alive else "the store's writer has died")
-        # retiring nothing goes through the writing thread and leaves the disk alone
-        retire_nothing = partial(journal.delivered, ALERTS_CONSUMER, ())
-        for name, ask in (
-            ("the journal's writer", retire_nothing),
-            ("the journal's reader", journal.head),
-            ("the store's writer", writer.flush),
-        ):
-            self._worries.append(Answers(name, ask, self._clock, self._within_s))
 
     def _late_turn(self, turned_us: int | None) -> str | None:
         if turned_us is None:

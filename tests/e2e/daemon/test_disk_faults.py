@@ -1,6 +1,7 @@
 """The disk hangs or is full: a gas alarm is with the subscriber within a second all the same."""
 
 import subprocess
+import time
 
 import pytest
 from e2e.evidence import (
@@ -22,6 +23,8 @@ pytestmark = [pytest.mark.needs_mosquitto, pytest.mark.timeout(240)]
 
 AT_MOST_S = 1.0
 BALLAST_MB = 2
+SILENCE_TOLD_S = 15.0
+"""Ten of them by the clock, the others for a machine that is busy with other tests."""
 
 
 @pytest.fixture
@@ -80,6 +83,27 @@ def test_a_hung_disk_does_not_hold_an_alarm_up(failing):
     wait_until(lambda: is_in_log(square), "the log has everything")
     assert square.ends()["alerts_from_memory"] >= 2
     assert_journal_is_whole(square)
+
+
+def test_a_hung_disk_is_told_while_all_is_quiet(failing):
+    square, disk = failing
+    disk.hang()
+    hung_s = time.monotonic()
+    wait_until(lambda: silences(square), "the technical alarm")
+    took_s = time.monotonic() - hung_s
+    assert took_s < SILENCE_TOLD_S
+    first = silences(square)[0]
+    assert (first["state"], first["journal"]) == ("unack", "pending")
+    assert "does not answer (since " in first["text"]
+    disk.mend()
+    wait_until(lambda: silences(square)[-1]["state"] == "rtn_unack", "its end")
+    wait_until(lambda: is_in_log(square), "the log has everything")
+    assert_journal_is_whole(square)
+
+
+def silences(square: ExternalSquare) -> list[dict]:
+    told = [alert["properties"] for alert in alerts(square.soc)]
+    return [p for p in told if p["level"] == "disk does not answer"]
 
 
 def is_in_log(square: ExternalSquare) -> bool:

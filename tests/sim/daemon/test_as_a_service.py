@@ -7,6 +7,7 @@ import pytest
 from sim.daemon.daemon_thread import DaemonThread, ServiceManager
 
 WATCHDOG_S = 4.0
+SILENT = "disk does not answer"
 
 
 @pytest.fixture
@@ -41,8 +42,10 @@ def test_a_journal_whose_disk_hangs_is_told_and_does_not_end_the_daemon(manager,
         try:
             manager.wait_for("STATUS=the journal's writer has not answered")
             manager.wait_for("WATCHDOG=1", times=2)
+            running.wait_until(lambda: running.told(SILENT), "the technical alarm")
         finally:
             released.set()
+        running.wait_until(lambda: running.told(SILENT)[-1]["state"] == "rtn_unack", "its end")
 
 
 @pytest.mark.timeout(200)
@@ -56,8 +59,10 @@ def test_a_store_whose_disk_hangs_is_told_and_does_not_end_the_daemon(manager, t
         try:
             manager.wait_for("STATUS=the store's writer has not answered")
             manager.wait_for("WATCHDOG=1", times=2)
+            running.wait_until(lambda: running.told(SILENT), "the technical alarm")
         finally:
             released.set()
+        running.wait_until(lambda: running.told(SILENT)[-1]["state"] == "rtn_unack", "its end")
 
 
 @pytest.mark.timeout(200)
