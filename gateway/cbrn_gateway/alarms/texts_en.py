@@ -176,7 +176,7 @@ _PHRASES = {
     Phrase.DISK_FULL: "the disk of this gateway is full",
     Phrase.DISK_SILENT: "the disk of this gateway does not answer",
     Phrase.JOURNAL_LARGE: "the journal of this gateway takes up much of its disk",
-    Phrase.FREE_MB: "{free} MB free",
+    Phrase.FREE_MB: "{free} MB free, the oldest readings make room",
     Phrase.TAKEN_MB: "{taken} MB",
     Phrase.SILENT_SINCE: "since {since}",
     Phrase.SINGLE_SENSOR: "Single sensor, treat as real.",

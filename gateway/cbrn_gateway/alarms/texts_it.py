@@ -181,7 +181,7 @@ _PHRASES = {
     Phrase.DISK_FULL: "il disco di questo gateway è pieno",
     Phrase.DISK_SILENT: "il disco di questo gateway non risponde",
     Phrase.JOURNAL_LARGE: "il registro di questo gateway occupa gran parte del disco",
-    Phrase.FREE_MB: "{free} MB liberi",
+    Phrase.FREE_MB: "{free} MB liberi, le letture più vecchie fanno posto",
     Phrase.TAKEN_MB: "{taken} MB",
     Phrase.SILENT_SINCE: "dalle {since}",
     Phrase.SINGLE_SENSOR: "Un solo sensore, trattare come reale.",

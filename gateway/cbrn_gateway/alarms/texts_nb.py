@@ -178,7 +178,7 @@ _PHRASES = {
     Phrase.DISK_FULL: "disken i denne gatewayen er full",
     Phrase.DISK_SILENT: "disken i denne gatewayen svarer ikke",
     Phrase.JOURNAL_LARGE: "journalen i denne gatewayen tar mye av disken",
-    Phrase.FREE_MB: "{free} MB ledig",
+    Phrase.FREE_MB: "{free} MB ledig, de eldste målingene gir plass",
     Phrase.TAKEN_MB: "{taken} MB",
     Phrase.SILENT_SINCE: "siden {since}",
     Phrase.SINGLE_SENSOR: "Enkelt sensor, behandle som reelt.",

@@ -170,8 +170,9 @@ Days = Annotated[float, msgspec.Meta(gt=0, le=36_500)]
 class StoreTable(Table, frozen=True):
     """Limits of the files in `data_dir`; what must go is counted, alarms go last.
 
-    Below `free_disk_floor_mb` of free disk readings are no longer stored, below half of
-    it estimates neither. `ballast_mb` is given up for the journal on a full disk.
+    Below `free_disk_floor_mb` of free disk readings are stored in place of older ones only,
+    below half of it estimates too. `ballast_mb` is given up for the journal on a full disk.
+    The series never takes more than half of the disk, the spool than a fifth.
     """
 
     spool_most_mb: Megabytes = 2048.0

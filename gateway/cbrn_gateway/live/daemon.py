@@ -24,7 +24,7 @@ from cbrn_gateway.live.inbox import Inbox
 from cbrn_gateway.live.links import Links
 from cbrn_gateway.live.loop_watch import LoopWatch
 from cbrn_gateway.live.notices import Notices
-from cbrn_gateway.live.open_stores import keep_of, open_stores
+from cbrn_gateway.live.open_stores import fitted, keep_of, open_stores
 from cbrn_gateway.live.operators import Operators
 from cbrn_gateway.live.outlets import Outlets
 from cbrn_gateway.live.radio_watch import RadioWatch
@@ -39,6 +39,7 @@ from cbrn_gateway.live.vitals import Vitals
 from cbrn_gateway.pipeline.pipeline import Pipeline, Restated
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.payloads import CoverageRow
+from cbrn_gateway.store.ballast import disk_bytes
 from cbrn_gateway.store.memory_mark import MemoryMark
 from cbrn_gateway.store.probe import Probe
 from cbrn_gateway.store.series_reader import SeriesReader, Snapshot
@@ -111,20 +112,23 @@ class Daemon:
         folder = config.data_dir
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         epoch = self._clock.now().wall_us // US_PER_S
+        limits, lowered = fitted(config.store, disk_bytes(folder))
+        for words in lowered:
+            _LOG.warning("%s", words)
         stores = open_stores(
             folder,
-            config.store,
+            limits,
             epoch,
             consumers=mqtt_consumers() if config.mqtt is not None else (),
         )
         self._journal, self._set_aside = stores.journal, stores.set_aside
         self._writer = Writer(
-            stores.series, stores.spool, on_error=self._store_refuses, keep=keep_of(config.store)
+            stores.series, stores.spool, on_error=self._store_refuses, keep=keep_of(limits)
         )
         self._clock_watch.put_right = self._writer.restamp
         self._clock_watch.on_set = self._state_ends_again
         self._writer.may_move = self._clock_watch.may_move
-        self._disk = Disk(folder, config.store, self._clock, self._notices, self._writer.shed)
+        self._disk = Disk(folder, limits, self._clock, self._notices, self._writer.shed)
         self._mark = MemoryMark(folder)
         self._probe = Probe(folder)
         self._store_watch = StoreWatch.of(

@@ -1,7 +1,7 @@
-"""The disk under `data_dir`: its ballast, and what is no longer stored when it fills up.
+"""The disk under `data_dir`: its ballast, and what gives way when it fills up.
 
-Consequence decides what is kept: below the floor readings are no longer stored, below
-half of it estimates neither; alarms always.
+Consequence decides what is kept: below the floor readings are stored in place of older ones
+only, below half of it estimates too, so that the newest are there and delivered; alarms always.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ Shed = Callable[[frozenset[str]], None]
 class Disk:
     """Watches the room on the disk; `run` until cancelled.
 
-    `shed` is told which samples the stores must not take any more.
+    `shed` is told which samples the stores may take in place of older ones only.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Disk:
         shed: Shed,
     ) -> None:
         self._folder = folder
+        self._limits = limits
         self._floor_bytes = limits.free_disk_floor_mb * BYTES_PER_MB
         self._ballast_bytes = int(limits.ballast_mb * BYTES_PER_MB)
         self._ballast = Ballast(folder, self._ballast_bytes)
@@ -89,8 +90,13 @@ class Disk:
         return made_room
 
     def counters(self) -> dict[str, int]:
-        """Return how often the ballast was released, and how much is not stored now."""
-        return {"ballast_released": self._ballast.released, "disk_shedding_level": self._level}
+        """Return how often the ballast was released, what gives way, and what may be kept."""
+        return {
+            "ballast_released": self._ballast.released,
+            "disk_shedding_level": self._level,
+            "series_most_mb": int(self._limits.series_most_mb),
+            "spool_most_mb": int(self._limits.spool_most_mb),
+        }
 
     def _judge_floor(self, room_bytes: int) -> None:
         if room_bytes < self._floor_bytes / 2:
@@ -106,7 +112,8 @@ class Disk:
 
     def _set_level(self, level: int) -> None:
         if level != self._level:
-            _LOG.warning("not stored for want of room: %s", sorted(_SHED[level]) or "nothing")
+            names = sorted(_SHED[level]) or "nothing"
+            _LOG.warning("stored in place of older ones only, for want of room: %s", names)
         self._level = level
         self._shed(_SHED[level])
 

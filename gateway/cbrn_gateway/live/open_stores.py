@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import msgspec
+
 from cbrn_core.errors import StorageError
 from cbrn_gateway.config.structs import BYTES_PER_MB, StoreTable
 from cbrn_gateway.store.ballast import Ballast
@@ -20,6 +22,9 @@ OpenedT = TypeVar("OpenedT")
 _LOG = logging.getLogger(__name__)
 
 SPOOL_MOST_ROWS = 20_000_000
+
+_SHARES = {"series_most_mb": 0.5, "spool_most_mb": 0.2}
+"""Of the disk that a file may take at most, whatever is configured."""
 
 
 class Stores(NamedTuple):
@@ -68,6 +73,22 @@ def keep_of(limits: StoreTable) -> Keep:
         series_bytes=int(limits.series_most_mb * BYTES_PER_MB),
         spool_days=limits.spool_most_days,
     )
+
+
+def fitted(limits: StoreTable, disk_bytes: int) -> tuple[StoreTable, list[str]]:
+    """Return limits that a disk of this size can hold, and in plain words what was lowered."""
+    lowered = {}
+    said = []
+    for name, share in _SHARES.items():
+        wished_mb = getattr(limits, name)
+        most_mb = round(share * disk_bytes / BYTES_PER_MB)
+        if 0 < most_mb < wished_mb:
+            lowered[name] = float(most_mb)
+            said.append(
+                f"store.{name}: {wished_mb:g} MB is more than {share:.0%} of the disk "
+                f"({disk_bytes // BYTES_PER_MB} MB): {most_mb} MB are kept"
+            )
+    return msgspec.structs.replace(limits, **lowered), said
 
 
 def _with_room(ballast: Ballast, open_store: Callable[[], OpenedT]) -> OpenedT:

@@ -1,7 +1,7 @@
 """Tells of a disk that does not answer, also while no alarm waits for it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from cbrn_core.alarm import Reason
@@ -42,7 +42,7 @@ class StoreWatch:
         """Watch the stores of one `data_dir`."""
         # retiring nothing goes through the writing thread and leaves the disk alone
         retire_nothing = partial(journal.delivered, ALERTS_CONSUMER, ())
-        asks = {
+        asks: dict[str, Callable[[], Awaitable[object]]] = {
             "the journal's writer": retire_nothing,
             "the journal's reader": journal.head,
             "the store's writer": writer.flush,

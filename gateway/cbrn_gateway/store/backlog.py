@@ -12,10 +12,12 @@ class Backlog:
     name is dropped while an earlier name still has rows.
 
     Attributes:
+        names: in that order.
         dropped: rows lost for want of room, by name.
     """
 
     def __init__(self, names: Sequence[str], max_rows: int) -> None:
+        self.names = tuple(names)
         self._rows: dict[str, deque[Any]] = {name: deque() for name in names}
         self._max_rows = max_rows
         self._count = 0

@@ -71,8 +71,18 @@ def free_bytes(folder: Path) -> int:
     Raises:
         StorageError: the file system does not answer.
     """
+    found = _file_system(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def disk_bytes(folder: Path) -> int:
+    """Return the size of the file system of a folder; raises StorageError."""
+    found = _file_system(folder)
+    return found.f_blocks * found.f_frsize
+
+
+def _file_system(folder: Path) -> os.statvfs_result:
     try:
-        found = os.statvfs(folder)
+        return os.statvfs(folder)
     except OSError as error:
         raise StorageError(f"{folder}: the file system does not answer: {error}") from error
-    return found.f_bavail * found.f_frsize

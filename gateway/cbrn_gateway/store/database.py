@@ -14,6 +14,9 @@ _BUSY_TIMEOUT_S = 2.0
 _CHECK_LIMIT_S = 2.0
 _CHECK_STEP_OPCODES = 10_000
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
+_LOG_PAGES = 1_000
+_SHORT_LOG_PAGES = 200
+_INCREMENTAL = 2
 _PRIMARY_CODE = 0xFF
 
 _ADVICE = {
@@ -37,7 +40,8 @@ class Layout(NamedTuple):
     `application_id` tells our files apart; `synchronous` is FULL (survives a power cut)
     or NORMAL (a power cut may cost the last commits, never the file); `schema` is SQL
     statements separated by semicolons, `upgrades` those that lead from an older version to
-    the next one. A reader takes an older file as it is.
+    the next one. A reader takes an older file as it is. A file that `gives_back` can return
+    pages that fell free to the disk, where it was made so.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Layout(NamedTuple):
     synchronous: str
     schema: str
     upgrades: Mapping[int, str] = MappingProxyType({})
+    gives_back: bool = False
 
 
 class Database:
@@ -54,12 +59,14 @@ class Database:
     Attributes:
         rollbacks: how many transactions were undone; caches of row ids made before the
             last one may be wrong.
+        gives_back: whether free pages can be returned to the disk.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
         self.rollbacks = 0
+        self.gives_back = False
         self._inside = False
 
     @contextmanager
@@ -105,9 +112,40 @@ class Database:
             finally:
                 self._undo()
 
+    def file_bytes(self) -> int:
+        """Return the size of the file, without its log; raises StorageError."""
+        return self._pages("page_count")
+
+    def unused_bytes(self) -> int:
+        """Return how much of the file fell free and is used again first; raises StorageError."""
+        return self._pages("freelist_count")
+
+    def give_back(self, most_bytes: int) -> int:
+        """Return free pages to the disk; return how many bytes; raises StorageError."""
+        with self.transaction() as connection:
+            before_bytes = self.file_bytes()
+            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+            connection.execute(
+                f"PRAGMA incremental_vacuum({most_bytes // page_bytes + 1})"
+            ).fetchall()
+            return before_bytes - self.file_bytes()
+
+    def keep_log_short(self, *, short: bool) -> None:
+        """Let the write-ahead log take less of the disk, for more work; raises StorageError."""
+        pages = _SHORT_LOG_PAGES if short else _LOG_PAGES
+        with self.reading() as connection:
+            connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
+
     def close(self) -> None:
         """Close the file; safe to call twice."""
         self.connection.close()
+
+    def _pages(self, which: str) -> int:
+        with self.reading() as connection:
+            (pages,) = connection.execute(f"PRAGMA {which}").fetchone()
+            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        size_bytes: int = pages * page_bytes
+        return size_bytes
 
     def _undo(self) -> None:
         if self.connection.in_transaction:
@@ -202,12 +240,17 @@ def _prepare(database: Database, layout: Layout) -> None:
     with storage_errors(database.path):
         version = _layout_version(database, layout)
         _quick_check(database)
+        if layout.gives_back:
+            # of a new file only, and before its first page is written
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         if mode != "wal":
             raise StorageError(f"{database.path}: this file system allows no write-ahead log")
         connection.execute(f"PRAGMA synchronous={layout.synchronous}")
         connection.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
         connection.execute("PRAGMA cache_size=-2000")
+        (vacuum,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+        database.gives_back = vacuum == _INCREMENTAL
     if version != layout.version:
         _make(database, layout, version)
 

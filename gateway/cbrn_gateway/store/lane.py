@@ -30,11 +30,14 @@ class Lane:
     `lock` guards what both touch and is never held while the disk works.
 
     Attributes:
+        database: the file.
         backlog: rows that wait.
         newest: number of the last row that was put in, where rows are numbered.
         committed: number of the last row that is committed, or was dropped and counted.
         error: why the last commit failed; None after one that went well.
-        shed: names of rows that are not to be written now, for want of room on the disk.
+        shed: names of rows that are written only where `room_rows` allows, for want of room on
+            the disk; the last named goes first, and of each the oldest.
+        room_rows: for how many rows there is room in the next commit, where some are shed.
         unstored: rows dropped for that, by name.
     """
 
@@ -50,9 +53,10 @@ class Lane:
         self.newest = newest
         self.committed = newest
         self.error: StorageError | None = None
-        self.shed: frozenset[str] = frozenset()
+        self.shed: Sequence[str] = ()
+        self.room_rows = 0
         self.unstored: Counter[str] = Counter()
-        self._database = database
+        self.database = database
         self._write = write
         self._lock = lock
         self._jobs: list[_LaneJob] = []
@@ -73,7 +77,8 @@ class Lane:
         """Take what waits, for the next commit; call with the lock held."""
         self._taken = _Load(self.backlog.take(), self._jobs, self.newest)
         self._jobs = []
-        self._drop_shed(self._taken.rows)
+        if self.shed:
+            self._drop_shed(self._taken.rows)
 
     def commit(self) -> bool:
         """Write what was taken in one transaction; on failure rows wait again, jobs have failed."""
@@ -83,7 +88,7 @@ class Lane:
             return True
         failure: StorageError | None = StorageError("the store's writer has failed")
         try:
-            with self._database.transaction():
+            with self.database.transaction():
                 self._write(rows)
                 for job in jobs:
                     job.attempt()
@@ -102,9 +107,14 @@ class Lane:
         return failure is None
 
     def _drop_shed(self, rows: dict[str, list[Any]]) -> None:
-        for name in self.shed & rows.keys():
-            self.unstored[name] += len(rows[name])
-            rows[name] = []
+        left = self.room_rows - sum(len(of) for name, of in rows.items() if name not in self.shed)
+        for name in self.shed:
+            found = rows.get(name, [])
+            gone = max(0, len(found) - max(0, left))
+            if gone:
+                self.unstored[name] += gone
+                rows[name] = found[gone:]
+            left -= len(found) - gone
 
     def refuse(self, reason: StorageError) -> None:
         """Leave nobody waiting: no commit will come any more."""

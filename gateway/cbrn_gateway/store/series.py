@@ -132,7 +132,8 @@ class Series(SeriesReader):
         (newest,) = connection.execute("SELECT MAX(row) FROM head").fetchone()
         (known,) = connection.execute("SELECT MAX(last_row) FROM snapshot").fetchone()
         last = (newest or 0) - _KEPT_ROWS
-        used_bytes = self._used_bytes(connection)
+        # pages that fell free are used again first
+        used_bytes = self._database.file_bytes() - self._database.unused_bytes()
         return _Oldest(
             newest or 0,
             last if known is None else min(last, known),
@@ -140,14 +141,6 @@ class Series(SeriesReader):
             0 if most_bytes is None else max(0, used_bytes - most_bytes),
             used_bytes,
         )
-
-    def _used_bytes(self, connection: sqlite3.Connection) -> int:
-        """Return the size of what is kept; pages that fell free are used again first."""
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        (unused,) = connection.execute("PRAGMA freelist_count").fetchone()
-        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
-        used_bytes: int = (pages - unused) * page_bytes
-        return used_bytes
 
     def _store_pairs(
         self,

@@ -66,6 +66,7 @@ CREATE TABLE snapshot (
 """
     + CHUNKS_SCHEMA,
     upgrades={2: CHUNKS_SCHEMA},
+    gives_back=True,
 )
 
 

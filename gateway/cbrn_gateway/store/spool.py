@@ -44,6 +44,7 @@ CREATE TABLE quarantine (
 );
 CREATE TABLE epochs (epoch INTEGER PRIMARY KEY)
 """,
+    gives_back=True,
 )
 
 

@@ -16,6 +16,7 @@ from cbrn_core.errors import StorageError
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
 from cbrn_gateway.store.backlog import Backlog
+from cbrn_gateway.store.hold import Hold
 from cbrn_gateway.store.lane import Lane
 from cbrn_gateway.store.restamp import Moved, move_lines, move_samples
 from cbrn_gateway.store.retention import Keep, Retention
@@ -31,6 +32,10 @@ COMMIT_S = 0.15
 
 _CLOSE_TIMEOUT_S = 2.0
 _RETRY_S = 1.0
+_SAMPLE_BYTES = 200
+_LINE_BYTES = 400
+"""What a waiting row takes of its file, generously: a shortfall is made up at the next commit."""
+
 _NAMES = {c: c.name.lower() for c in reversed(Consequence)}
 _BY_NAME = {name: c for c, name in _NAMES.items()}
 
@@ -93,10 +98,13 @@ class Writer:
             self._wake,
         )
         self._lanes = (self._series_lane, self._spool_lane)
+        self._sizes = ((self._series_lane, _SAMPLE_BYTES), (self._spool_lane, _LINE_BYTES))
         self._first = (series.last_row(), spool.newest_seq())
         self.may_move: Callable[[], bool] = _never
         self._roller = Roller(series, through_row=self._last_to_roll)
         self._retention = Retention(series, spool, keep, roller=self._roller)
+        self._hold = Hold(series, spool)
+        self._is_held = False
         self._spool_reader = SpoolReader(spool.database.path)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
         self._due_s: float | None = None
@@ -145,9 +153,17 @@ class Writer:
             return lane.newest
 
     def shed(self, names: frozenset[str]) -> None:
-        """Drop, counted, the samples of these names from now on: the disk is too full."""
-        for lane in self._lanes:
-            lane.shed = names
+        """Store samples of these names in place of older ones only: the disk is too full.
+
+        Those for which no room can be made are dropped, counted; so are those that made way.
+        """
+        with self._wake:
+            for lane in self._lanes:
+                lane.shed = tuple(name for name in lane.backlog.names[::-1] if name in names)
+            self._is_held = bool(names)
+            # it ends with a commit: also where none would come
+            self._due_s = self._due_s or time.monotonic() + self._interval_s
+            self._wake.notify()
 
     async def flush(self) -> int:
         """Commit everything submitted so far; return `committed_row`; raises StorageError."""
@@ -210,6 +226,8 @@ class Writer:
                 "spool_waiting": len(self._spool_lane.backlog),
                 "series_unwritable": self._series.unwritable,
                 "series_retired": self._series.retired,
+                "series_made_way": self._hold.made_way,
+                "room_refused": self._hold.refused,
                 "retention_refused": self._retention.refused,
                 "series_rolled": self._roller.rolled,
                 "series_roll_stuck": self._roller.stuck,
@@ -293,6 +311,7 @@ class Writer:
         return self._due_s - time.monotonic()
 
     def _commit(self) -> None:
+        self._make_room()
         with self._wake:
             self._due_s = None
             was_busy = self._waiting_rows() > 0
@@ -307,6 +326,19 @@ class Writer:
             # while rows keep coming it wakes once per commit, not also for the first row
             if self._due_s is None and (was_busy or self._waiting_rows()):
                 self._due_s = time.monotonic() + pause_s
+
+    def _make_room(self) -> None:
+        """See to room for what waits, where the files may not grow."""
+        if not self._is_held:
+            self._hold.end()
+            return
+        with self._wake:
+            wanted_bytes = {
+                lane.database: len(lane.backlog) * size_bytes for lane, size_bytes in self._sizes
+            }
+        room_bytes = self._hold.room_for(wanted_bytes)
+        for lane, size_bytes in self._sizes:
+            lane.room_rows = room_bytes[lane.database] // size_bytes
 
     def _end(self) -> None:
         """Leave nobody waiting, whatever ended the thread."""

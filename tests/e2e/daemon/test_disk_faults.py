@@ -2,7 +2,10 @@
 
 import subprocess
 import time
+from contextlib import closing
+from pathlib import Path
 
+import msgspec
 import pytest
 from e2e.evidence import (
     alerts,
@@ -19,10 +22,18 @@ from e2e.gateway_process import CBRN_GATEWAY, head, mqtt_table
 from e2e.servers import subscriber
 from samples.site_samples import table
 
+from cbrn_core.reading import Reading
+from cbrn_core.times import US_PER_S
+from cbrn_core.units import Unit
+from cbrn_gateway.store.series import Series
+from cbrn_gateway.store.series_reader import SeriesReader, Snapshot
+
 pytestmark = [pytest.mark.needs_mosquitto, pytest.mark.timeout(240)]
 
 AT_MOST_S = 1.0
 BALLAST_MB = 2
+NEARLY_FULL_BYTES = 900_000
+"""Below half of the floor: neither readings nor estimates may make a file grow."""
 SILENCE_TOLD_S = 15.0
 """Ten of them by the clock, the others for a machine that is busy with other tests."""
 
@@ -131,6 +142,53 @@ def test_on_a_full_disk_alarms_are_journalled_in_the_room_of_the_ballast(failing
     kept = len(stored(square.daemon.data_dir))
     assert kept + counters.get("series_unstored_reading", 0) == counters["external_messages"]
     assert_journal_is_whole(square)
+
+
+def test_on_a_disk_nearly_full_the_newest_readings_take_the_place_of_the_oldest(failing):
+    square, disk = failing
+    data_dir = square.daemon.data_dir
+    assert square.daemon.terminate()[0] == 0
+    seed(data_dir / "series.db")
+    square.daemon.start()
+    wait_until((data_dir / "ballast").is_file, "the ballast is there")
+    oldest = stored(data_dir)[0]
+    disk.fill(NEARLY_FULL_BYTES)
+    wait_until(lambda: any(map(is_about_room, square.technical())), "it is told")
+    told_ppm = [0.01 * n for n in range(1, 21)]
+    before = len(stored(data_dir))
+    for value_ppm in told_ppm:
+        square.says("st02", value_ppm)
+    wait_until(lambda: newest_ppm(data_dir, len(told_ppm)) == told_ppm, "the newest are stored")
+    assert oldest not in stored(data_dir)
+    assert len(stored(data_dir)) < before
+    gas, took_s = square.gas_comes("st01")
+    assert took_s < AT_MOST_S
+    assert gas["journal"] == "journalled"
+    counters = square.ends()
+    assert counters["series_made_way"] > 0
+    assert "series_unstored_reading" not in counters
+    assert counters["ballast_released"] == 0
+    assert_journal_is_whole(square)
+
+
+def seed(path: Path) -> None:
+    """Let a series hold a day of a reading every five seconds."""
+    now_us = time.time_ns() // 1_000
+    said = Reading(
+        station="st01", channel="cl2", time_us=0, received_us=0, value=0.1, unit=Unit.PPM
+    )
+    times_us = [now_us - ago_s * US_PER_S for ago_s in range(86_400, 60, -5)]
+    with closing(Series(path)) as series:
+        series.append(
+            [msgspec.structs.replace(said, time_us=us, received_us=us) for us in times_us]
+        )
+        row = series.last_row()
+        series.save_snapshot(Snapshot(journal_seq=0, last_row=row, config_hash="", state=b""))
+
+
+def newest_ppm(data_dir: Path, count: int) -> list[float]:
+    with closing(SeriesReader(data_dir / "series.db")) as series:
+        return [r.value for r in series.readings(("st02", "cl2"))][-count:]
 
 
 def is_storing_again(square: ExternalSquare, before: int) -> bool:
