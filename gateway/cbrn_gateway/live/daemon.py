@@ -11,7 +11,7 @@ import msgspec
 
 from cbrn_core.alarm import Alarm, Reason
 from cbrn_core.clock import Clock
-from cbrn_core.errors import StorageError
+from cbrn_core.errors import StorageError, StoreDamaged
 from cbrn_core.times import US_PER_S, seconds_to_us
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.buses import Buses
@@ -21,6 +21,7 @@ from cbrn_gateway.live.disk import Disk
 from cbrn_gateway.live.external import ExternalReadings
 from cbrn_gateway.live.health_report import HealthReport
 from cbrn_gateway.live.inbox import Inbox
+from cbrn_gateway.live.journal_healing import JournalHealing
 from cbrn_gateway.live.links import Links
 from cbrn_gateway.live.loop_watch import LoopWatch
 from cbrn_gateway.live.notices import Notices
@@ -42,6 +43,7 @@ from cbrn_gateway.sinks.payloads import CoverageRow
 from cbrn_gateway.store.ballast import disk_bytes
 from cbrn_gateway.store.memory_mark import MemoryMark
 from cbrn_gateway.store.probe import Probe
+from cbrn_gateway.store.quarantine import SetAside
 from cbrn_gateway.store.series_reader import SeriesReader, Snapshot
 from cbrn_gateway.store.writer import Writer
 
@@ -129,6 +131,8 @@ class Daemon:
         self._clock_watch.on_set = self._state_ends_again
         self._writer.may_move = self._clock_watch.may_move
         self._disk = Disk(folder, limits, self._clock, self._notices, self._writer.shed)
+        self._writer.on_set_aside = self._was_set_aside
+        self._journal_healing = JournalHealing(self._journal, self._clock, self._was_set_aside)
         self._mark = MemoryMark(folder)
         self._probe = Probe(folder)
         self._store_watch = StoreWatch.of(
@@ -188,13 +192,35 @@ class Daemon:
         return await self.operators.answer_line(line) if about_config is None else about_config
 
     async def _resume(self) -> None:
-        config, pipeline = self.setup.config, self.setup.pipeline
+        pipeline = self.setup.pipeline
+        try:
+            self.resumed = await self._take_up()
+        except StoreDamaged:
+            if not self._journal.damaged.is_set():
+                raise
+            # deeper than the check at the opening could look
+            self._set_aside += (await self._journal_healing.heal(),)
+            self.resumed = await self._take_up()
+        if self._clock.now().is_stand_in:
+            left_open = pipeline.machine.open_alarms()
+            self._told_before = {alarm.id: alarm.until_us for alarm in left_open}
+        self.outlets.take(self.resumed.out)
+        self._notices.adopt(pipeline.machine.open_alarms())
+        for aside in self._set_aside:
+            self._tell_set_aside(aside)
+        _LOG.info(
+            "taken up: %d open alarms, %d filters, %d readings heard again in %.1f s",
+            *self.resumed[:4],
+        )
+
+    async def _take_up(self) -> Resumed:
+        config = self.setup.config
         reader = SeriesReader(config.data_dir / _SERIES_FILE)
         try:
             lost = any(aside.name == "journal" for aside in self._set_aside)
             lost |= self._mark.was_left
             restart = Restart(
-                pipeline,
+                self.setup.pipeline,
                 self._journal,
                 reader,
                 config.model.config_hash,
@@ -202,22 +228,12 @@ class Daemon:
                 ahead_us=self._clock_watch.shift_us,
                 journal_lost=lost,
             )
-            self.resumed = await restart.resume(
-                self.outlets.spool_again, self.outlets.spool_alert_again
-            )
+            resumed = await restart.resume(self.outlets.spool_again, self.outlets.spool_alert_again)
         finally:
             reader.close()
-        if self._clock.now().is_stand_in:
-            left_open = pipeline.machine.open_alarms()
-            self._told_before = {alarm.id: alarm.until_us for alarm in left_open}
-        self.outlets.take(self.resumed.out)
-        self._notices.adopt(pipeline.machine.open_alarms())
-        for aside in self._set_aside:
-            self._notices.failing(Reason.STORE_FAILED, f"{aside.name}.db", str(aside))
-        _LOG.info(
-            "taken up: %d open alarms, %d filters, %d readings heard again in %.1f s",
-            *self.resumed[:4],
-        )
+        if restart.series_damage is not None:
+            self._writer.note_damage("series", restart.series_damage)
+        return resumed
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -228,6 +244,7 @@ class Daemon:
                 tasks.create_task(self._radio_watch().run(), name="radio watch"),
                 tasks.create_task(self._disk.run(), name="disk"),
                 tasks.create_task(self._store_watch.run(), name="store watch"),
+                tasks.create_task(self._journal_healing.run(), name="journal healing"),
                 tasks.create_task(self._keep_snapshots(), name="snapshots"),
                 tasks.create_task(self._loop_watch.run(), name="loop watch"),
                 tasks.create_task(self._clock_watch.run(), name="clock watch"),
@@ -329,6 +346,18 @@ class Daemon:
             self._probe.close()
             await self._writer.close()
             await self._journal.close()
+
+    def _was_set_aside(self, aside: SetAside) -> None:
+        """Hear of a file that was damaged while it was written."""
+        self._set_aside += (aside,)
+        self._tell_set_aside(aside)
+        if aside.name == "journal":
+            # what the damaged part told of them the new one must know
+            for alarm in self.setup.pipeline.machine.open_alarms():
+                self._state_again(alarm)
+
+    def _tell_set_aside(self, aside: SetAside) -> None:
+        self._notices.failing(Reason.STORE_FAILED, f"{aside.name}.db", str(aside))
 
     def _came_late(self, lag_s: float) -> None:
         self._notices.failing(Reason.LOOP_LATE, "gateway", f"{lag_s * 1000:.0f} ms")

@@ -51,6 +51,16 @@ def open_stores(
     def spool_at(path: Path) -> Spool:
         return Spool(path, epoch=epoch, max_rows=SPOOL_MOST_ROWS, max_bytes=most_bytes)
 
+    def series_at(path: Path) -> Series:
+        series = Series(path)
+        try:
+            # what every start needs of it, be the check at the opening too short to see it
+            series.last_row()
+        except StorageError:
+            series.close()
+            raise
+        return series
+
     def journal_at(path: Path) -> tuple[Journal, SetAside | None]:
         file, aside = open_journal_file(path, epoch=epoch, consumers=consumers)
         return Journal.over(file, path, consumers), aside
@@ -59,8 +69,11 @@ def open_stores(
     spool, spool_aside = _with_room(
         ballast, lambda: open_or_set_aside(folder / "spool.db", spool_at)
     )
+    if spool_aside is not None:
+        kept = spool.take_over(spool_aside.folder / "spool.db")
+        spool_aside = spool_aside._replace(kept=kept)
     series, series_aside = _with_room(
-        ballast, lambda: open_or_set_aside(folder / "series.db", Series)
+        ballast, lambda: open_or_set_aside(folder / "series.db", series_at)
     )
     asides = (journal_aside, spool_aside, series_aside)
     return Stores(journal, spool, series, tuple(aside for aside in asides if aside is not None))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from cbrn_core.alarm import Alarm, AlarmState
-from cbrn_core.errors import InputError, StorageError
+from cbrn_core.errors import InputError, StorageError, StoreDamaged
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
 from cbrn_gateway.alarms.render import alarm_from_alert
@@ -61,6 +61,9 @@ class Restart:
     which the journal shows, is ahead of the steady one. `journal_lost`: a part of the
     journal is lost, or was in memory alone. It may have told versions that nobody here
     knows: every alarm goes on beyond them.
+
+    Attributes:
+        series_damage: why not everything that is stored could be heard again.
     """
 
     def __init__(
@@ -81,15 +84,16 @@ class Restart:
         self._now_us = now_us
         self._ahead_us = ahead_us
         self._journal_lost = journal_lost
+        self.series_damage: StoreDamaged | None = None
 
     async def resume(self, keep_samples: KeepSamples, keep_alert: KeepAlert) -> Resumed:
         """Take everything up; `keep_samples` and `keep_alert` get what is spooled once more.
 
         Raises:
-            StorageError: a store cannot be read.
+            StorageError: the journal cannot be read.
         """
         began_s = time.monotonic()
-        snapshot = self._series.load_snapshot()
+        snapshot = self._snapshot()
         filters = self._recall(snapshot)
         journalled = (await self._journal.head()).seq
         known = 0 if snapshot is None else min(snapshot.journal_seq, journalled)
@@ -104,6 +108,13 @@ class Restart:
         out = self._pipeline.catch_up(alarms)
         out.alarms[:0] = restated
         return Resumed(alarms_open, filters, rows, time.monotonic() - began_s, out)
+
+    def _snapshot(self) -> Snapshot | None:
+        try:
+            return self._series.load_snapshot()
+        except StoreDamaged as damage:
+            self.series_damage = damage
+            return None
 
     def _recall(self, snapshot: Snapshot | None) -> int:
         if snapshot is None:
@@ -137,14 +148,18 @@ class Restart:
         ]
 
     async def _hear_again(self, snapshot: Snapshot | None, keep_samples: KeepSamples) -> int:
-        newest = self._series.last_row()
-        row = max(0 if snapshot is None else snapshot.last_row, newest - MOST_ROWS)
         rows = 0
-        for readings, estimates in self._series.samples_after(row):
-            self._pipeline.hear_again(readings)
-            keep_samples(readings, estimates)
-            rows += len(readings)
-            await asyncio.sleep(0)
+        try:
+            newest = self._series.last_row()
+            row = max(0 if snapshot is None else snapshot.last_row, newest - MOST_ROWS)
+            for readings, estimates in self._series.samples_after(row):
+                self._pipeline.hear_again(readings)
+                keep_samples(readings, estimates)
+                rows += len(readings)
+                await asyncio.sleep(0)
+        except StoreDamaged as damage:
+            _LOG.error("heard again up to a damaged page only: %s", damage)
+            self.series_damage = damage
         return rows
 
 

@@ -4,7 +4,6 @@ Spans of the chunks of one channel never overlap. A row of the head table of the
 and time is newer than the one in the chunk.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from cbrn_core.errors import InputError
 from cbrn_core.units import Unit
 from cbrn_gateway.store.chunk_columns import pack, unpack
+from cbrn_gateway.store.database import Database
 from cbrn_gateway.store.rollup import SLOT_US, Figures, Summary, summary_of
 from cbrn_gateway.store.series_rows import Row, SampleKind, has_estimate, has_reading
 
@@ -67,8 +67,8 @@ class Chunk(NamedTuple):
 class Chunks:
     """Queries of the chunks in one open file; one of an older layout that is only read has none."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._is_there = False
 
     def between(self, channel_id: int, since_us: int, until_us: int) -> Iterator[Chunk]:
@@ -102,7 +102,7 @@ class Chunks:
     def rows_of(self, chunk: Chunk) -> list[Row]:
         """Return the rows of a chunk by time; raises InputError where it cannot be read."""
         query = "SELECT samples FROM chunks WHERE id = ?"
-        ((blob,),) = self._connection.execute(query, (chunk.id,)).fetchall()
+        ((blob,),) = self._database.connection.execute(query, (chunk.id,)).fetchall()
         if not isinstance(blob, bytes):
             raise InputError("a chunk that is no blob")
         rows = unpack(blob, chunk.channel_id)
@@ -121,8 +121,8 @@ class Chunks:
         """
         written = [_written(channel_id, unit, rows) for rows in parts]
         if chunk is not None:
-            self._connection.execute("DELETE FROM chunks WHERE id = ?", (chunk.id,))
-        self._connection.executemany(_INSERT, written)
+            self._database.connection.execute("DELETE FROM chunks WHERE id = ?", (chunk.id,))
+        self._database.connection.executemany(_INSERT, written)
 
     def retire(self, through_row: int, before_us: int | None, excess_bytes: int, most: int) -> int:
         """Take away the first stored chunks, at most `most`; return how many rows they held.
@@ -139,7 +139,9 @@ class Chunks:
                 break
             excess_bytes -= length_bytes
             gone.append((chunk_id, rows))
-        self._connection.executemany("DELETE FROM chunks WHERE id = ?", [(i,) for i, _ in gone])
+        self._database.connection.executemany(
+            "DELETE FROM chunks WHERE id = ?", [(i,) for i, _ in gone]
+        )
         return sum(rows for _, rows in gone)
 
     def _found(self, where: str, *values: int) -> Iterator[Chunk]:
@@ -147,9 +149,11 @@ class Chunks:
 
     def _rows(self, query: str, *values: int) -> Iterator[Row]:
         if not self._is_there:
-            found = self._connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'chunks'")
+            found = self._database.connection.execute(
+                "SELECT 1 FROM sqlite_schema WHERE name = 'chunks'"
+            )
             self._is_there = found.fetchone() is not None
-        return self._connection.execute(query, values) if self._is_there else iter(())
+        return self._database.connection.execute(query, values) if self._is_there else iter(())
 
 
 def _chunk(row: Row) -> Chunk:

@@ -60,10 +60,13 @@ class Database:
         rollbacks: how many transactions were undone; caches of row ids made before the
             last one may be wrong.
         gives_back: whether free pages can be returned to the disk.
+        damage: why the file must be set aside, None while nothing is known.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, layout: Layout) -> None:
         self.path = path
+        self.damage: StoreDamaged | None = None
+        self._layout = layout
         self.connection = connection
         self.rollbacks = 0
         self.gives_back = False
@@ -79,7 +82,7 @@ class Database:
         if self._inside:
             yield self.connection
             return
-        with storage_errors(self.path):
+        with self._errors():
             self._undo()
             self.connection.execute("BEGIN IMMEDIATE")
             self._inside = True
@@ -96,13 +99,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give the connection for queries; raises StorageError."""
-        with storage_errors(self.path):
+        with self._errors():
             yield self.connection
 
     @contextmanager
     def moment(self) -> Iterator[sqlite3.Connection]:
         """Give the connection for queries that all see the same state; raises StorageError."""
-        with storage_errors(self.path):
+        with self._errors():
             if self.connection.in_transaction:
                 yield self.connection
                 return
@@ -136,9 +139,25 @@ class Database:
         with self.reading() as connection:
             connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
 
+    def begin_anew(self) -> None:
+        """Go on with a new file, once the damaged one was closed and moved; raises StorageError."""
+        fresh = open_writer(self.path, self._layout)
+        self.connection, self.gives_back = fresh.connection, fresh.gives_back
+        self.rollbacks += 1
+        self.damage = None
+
     def close(self) -> None:
         """Close the file; safe to call twice."""
         self.connection.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with storage_errors(self.path):
+                yield
+        except StoreDamaged as damage:
+            self.damage = damage
+            raise
 
     def _pages(self, which: str) -> int:
         with self.reading() as connection:
@@ -165,7 +184,7 @@ def open_writer(path: Path, layout: Layout) -> Database:
         connection = sqlite3.connect(
             path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
-    database = Database(path, connection)
+    database = Database(path, connection, layout)
     try:
         _prepare(database, layout)
     except BaseException:
@@ -187,7 +206,7 @@ def open_reader(path: Path, layout: Layout) -> Database:
             isolation_level=None,
             check_same_thread=False,
         )
-    database = Database(path, connection)
+    database = Database(path, connection, layout)
     try:
         with database.reading():
             version = _layout_version(database, layout)

@@ -5,16 +5,18 @@ that a slow disk never stops the event loop.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from cbrn_core.errors import StorageError
+from cbrn_core.errors import StorageError, StoreDamaged
 from cbrn_gateway.store.chain import Entry
 from cbrn_gateway.store.committer import GroupCommitter
 from cbrn_gateway.store.journal_file import Head, JournalEntry, JournalFile, JournalReader
 from cbrn_gateway.store.outbox import Consumer, Pending
+from cbrn_gateway.store.quarantine import SetAside, renew_journal_file
 
 T = TypeVar("T")
 
@@ -26,9 +28,17 @@ class Journal:
 
     What was queued is written even when nobody waits for it any more: a caller with a
     deadline keeps the task and asks again later (safety 18).
+
+    Attributes:
+        damaged: set when the file turned out to be damaged, until `begin_anew` is done.
     """
 
-    def __init__(self, file: JournalFile, path: Path) -> None:
+    def __init__(self, file: JournalFile, path: Path, consumers: Iterable[Consumer] = ()) -> None:
+        self.damaged = asyncio.Event()
+        self._damage = ""
+        self._path = path
+        self._consumers = tuple(consumers)
+        self._is_renewing = False
         self._file = file
         self._reader = JournalReader(path)
         self._committer = GroupCommitter(file.database, "journal")
@@ -58,8 +68,9 @@ class Journal:
     def over(cls, file: JournalFile, path: Path, consumers: Iterable[Consumer] = ()) -> Self:
         """Take an opened file; it is closed when its consumers cannot be registered."""
         try:
-            file.set_consumers(consumers)
-            return cls(file, path)
+            known = tuple(consumers)
+            file.set_consumers(known)
+            return cls(file, path, known)
         except BaseException:
             file.close()
             raise
@@ -67,7 +78,23 @@ class Journal:
     @property
     def is_alive(self) -> bool:
         """Return whether the thread that writes is there."""
-        return self._committer.is_alive
+        return self._committer.is_alive or self._is_renewing
+
+    async def begin_anew(self, epoch: int) -> SetAside:
+        """Set the damaged file aside and go on behind its verified entries, in a new epoch.
+
+        Whoever writes or reads meanwhile is refused. `epoch` is in UTC seconds.
+
+        Raises:
+            StorageError: the disk refuses or does not answer; call it again.
+        """
+        self._is_renewing = True
+        await asyncio.to_thread(self._committer.close, _CLOSE_TIMEOUT_S)
+        await asyncio.wrap_future(self._reading.submit(self._reader.close))
+        aside = await asyncio.to_thread(self._renew, epoch)
+        self._is_renewing = False
+        self.damaged.clear()
+        return aside
 
     async def append(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
         """Seal and write entries, all or none; return them as sealed once they are durable.
@@ -107,6 +134,7 @@ class Journal:
 
     async def set_consumers(self, consumers: Sequence[Consumer]) -> None:
         """Reconcile the consumers with a new configuration, by name."""
+        self._consumers = tuple(consumers)
         await self._write(lambda: self._file.set_consumers(consumers))
 
     async def close(self) -> None:
@@ -120,9 +148,29 @@ class Journal:
                 self._reading.shutdown(wait=False)
 
     async def _write(self, job: Callable[[], T]) -> T:
-        return await asyncio.shield(asyncio.wrap_future(self._committer.submit(job)))
+        with self._noting_damage():
+            return await asyncio.shield(asyncio.wrap_future(self._committer.submit(job)))
 
     async def _read(self, query: Callable[[], T]) -> T:
         if self._closed:
             raise StorageError("the journal is closed")
-        return await asyncio.wrap_future(self._reading.submit(query))
+        with self._noting_damage():
+            return await asyncio.wrap_future(self._reading.submit(query))
+
+    @contextmanager
+    def _noting_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreDamaged as damage:
+            self._damage = str(damage)
+            self.damaged.set()
+            raise
+
+    def _renew(self, epoch: int) -> SetAside:
+        file, aside = renew_journal_file(
+            self._path, self._damage, epoch=epoch, consumers=self._consumers
+        )
+        file.set_consumers(self._consumers)
+        self._file, self._reader = file, JournalReader(self._path)
+        self._committer = GroupCommitter(file.database, "journal")
+        return aside

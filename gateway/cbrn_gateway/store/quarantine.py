@@ -26,7 +26,8 @@ _BUILDING = ".salvaged"
 class SetAside(NamedTuple):
     """A file that could not be used: `name` without suffix, where it lies now, and why.
 
-    `kept` is how many entries of a journal were read and are kept, None for other files.
+    `kept` is how many entries of a journal, or lines of a spool, were read and are kept; None
+    for a series.
     """
 
     name: str
@@ -76,9 +77,24 @@ def open_journal_file(
         return file, SetAside(path.stem, folder, reason, file.head().seq)
     try:
         _refuse_emptied(path)
-        return JournalFile(path, epoch=epoch), None
+        return _with_consumers(path, epoch, consumers), None
     except StoreDamaged as damage:
-        reason = str(damage)
+        return renew_journal_file(path, str(damage), epoch=epoch, consumers=consumers)
+
+
+def renew_journal_file(
+    path: Path, reason: str, *, epoch: int, consumers: Sequence[Consumer]
+) -> tuple[JournalFile, SetAside]:
+    """Set a damaged journal that nobody has open aside, and go on from its verified entries.
+
+    Raises:
+        StorageError: the disk refuses even a new file.
+    """
+    building = path.with_name(path.name + _BUILDING)
+    if not path.exists():
+        # an earlier attempt came so far
+        file, aside = open_journal_file(path, epoch=epoch, consumers=consumers)
+        return file, aside or SetAside(path.stem, path.parent / FOLDER, reason)
     # the old one may have been made in this very second
     kept = _salvage(path, building, epoch + 1, consumers)
     folder = set_aside(path, reason)
@@ -111,6 +127,17 @@ def set_aside(path: Path, reason: str) -> Path:
         (folder / "reason.txt").write_text(reason + "\n", encoding="utf-8")
     _LOG.error("%s was moved to %s: %s", path.name, folder, reason)
     return folder
+
+
+def _with_consumers(path: Path, epoch: int, consumers: Sequence[Consumer]) -> JournalFile:
+    file = JournalFile(path, epoch=epoch)
+    try:
+        # writes to pages that an opening alone does not touch
+        file.set_consumers(consumers)
+    except StorageError:
+        file.close()
+        raise
+    return file
 
 
 def _refuse_emptied(path: Path) -> None:

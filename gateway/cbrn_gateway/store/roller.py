@@ -111,7 +111,7 @@ class Roller:
         self.stuck = 0
         self.longest_ms = 0
         self._series = series
-        self._chunks = Chunks(series.database.connection)
+        self._chunks = Chunks(series.database)
         self._through_row = through_row
         self._monotonic_s = monotonic_s
         self._plan: _Plan | None = None

@@ -95,7 +95,7 @@ class SeriesReader:
 
     def __init__(self, path: Path, database: Database | None = None) -> None:
         self._database = database or open_reader(path, SERIES_LAYOUT)
-        self._chunks = Chunks(self._database.connection)
+        self._chunks = Chunks(self._database)
         self.unreadable = 0
 
     def last_readings(self) -> list[Reading]:

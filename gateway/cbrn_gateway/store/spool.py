@@ -15,6 +15,7 @@ import msgspec
 
 from cbrn_core.errors import StorageError
 from cbrn_gateway.store.database import Database, Layout, open_reader, open_writer
+from cbrn_gateway.store.salvage import readable_lines
 
 INFLUX = "influx"
 
@@ -22,6 +23,7 @@ _QUARANTINE_ROWS = 10_000
 _EVICTION_STEP_ROWS = 1_000
 _EVICTED_PER_ROW = 2
 _EVICTED_AT_ONCE = 10_000
+_TAKE_OVER = "INSERT OR IGNORE INTO lines VALUES (?, ?, ?, ?, ?)"
 
 SPOOL_LAYOUT = Layout(
     name="spool",
@@ -154,6 +156,11 @@ class SpoolReader:
         """Close the file."""
         self._database.close()
 
+    def reopen(self) -> None:
+        """Read the file that has come in the place of another; raises StorageError."""
+        self._database.close()
+        self._database = open_reader(self._database.path, SPOOL_LAYOUT)
+
     def _cursor(self, consumer: str) -> int:
         row = self._database.connection.execute(
             "SELECT seq FROM cursors WHERE consumer = ?", (consumer,)
@@ -182,6 +189,7 @@ class Spool(SpoolReader):
         consumers: Sequence[str] = (INFLUX,),
     ) -> None:
         self._database = open_writer(path, SPOOL_LAYOUT)
+        self._consumers = tuple(consumers)
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._totals: dict[Consequence, _Total] = {}
@@ -196,6 +204,36 @@ class Spool(SpoolReader):
     def database(self) -> Database:
         """Return the file itself, to group several calls into one transaction."""
         return self._database
+
+    def begin_anew(self, epoch: int) -> None:
+        """Go on in a new file, behind the numbers of the damaged one that was moved away."""
+        newest_seq = max((total.newest_seq for total in self._totals.values()), default=0)
+        self._database.begin_anew()
+        with self._database.transaction():
+            self._epoch = self._begin(epoch, self._consumers)
+            # who was given a line of before may still say that it has arrived
+            for total in self._current_totals().values():
+                total.newest_seq, total.changed = newest_seq, True
+            self._save_totals()
+
+    def take_over(self, damaged: Path) -> int:
+        """Spool the lines of a damaged file that can be read, as they are; return how many.
+
+        Only numbers that no line here has; for a bounded time, the newest first.
+        """
+        taken = 0
+        with self._database.transaction() as connection:
+            totals = self._current_totals()
+            for row in readable_lines(damaged):
+                seq, _, consequence, _, line = row
+                if connection.execute(_TAKE_OVER, row).rowcount:
+                    total = totals[Consequence(consequence)]
+                    total.newest_seq = max(total.newest_seq, seq)
+                    total.add(1, len(line))
+                    taken += 1
+            self._make_room(taken)
+            self._save_totals()
+        return taken
 
     def append(
         self,

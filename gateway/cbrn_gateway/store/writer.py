@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cbrn_core.errors import StorageError
+from cbrn_core.errors import StorageError, StoreDamaged
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
 from cbrn_gateway.store.backlog import Backlog
+from cbrn_gateway.store.healing import Healing
 from cbrn_gateway.store.hold import Hold
 from cbrn_gateway.store.lane import Lane
+from cbrn_gateway.store.quarantine import SetAside
 from cbrn_gateway.store.restamp import Moved, move_lines, move_samples
 from cbrn_gateway.store.retention import Keep, Retention
 from cbrn_gateway.store.roller import STEP_PAUSE_S, Roller
@@ -63,6 +65,7 @@ class Writer:
     some milliseconds.
 
     Attributes:
+        on_set_aside: told of a file that turned out to be damaged and was set aside, on the loop.
         may_move: whether `restamp` may come yet: what this run stores is not rolled up then.
     """
 
@@ -101,12 +104,14 @@ class Writer:
         self._sizes = ((self._series_lane, _SAMPLE_BYTES), (self._spool_lane, _LINE_BYTES))
         self._first = (series.last_row(), spool.newest_seq())
         self.may_move: Callable[[], bool] = _never
+        self.on_set_aside: Callable[[SetAside], None] = _ignore
         self._roller = Roller(series, through_row=self._last_to_roll)
         self._retention = Retention(series, spool, keep, roller=self._roller)
         self._hold = Hold(series, spool)
         self._is_held = False
         self._spool_reader = SpoolReader(spool.database.path)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
+        self._healing = Healing(series, spool, self._spool_reader, self._reading)
         self._due_s: float | None = None
         self._stopping = False
         self._ended = False
@@ -162,6 +167,15 @@ class Writer:
                 lane.shed = tuple(name for name in lane.backlog.names[::-1] if name in names)
             self._is_held = bool(names)
             # it ends with a commit: also where none would come
+            self._due_s = self._due_s or time.monotonic() + self._interval_s
+            self._wake.notify()
+
+    def note_damage(self, name: str, damage: StoreDamaged) -> None:
+        """Say that somebody who reads a file (series, spool) found it damaged: it is set aside."""
+        with self._wake:
+            for lane in self._lanes:
+                if lane.database.path.stem == name:
+                    lane.database.damage = damage
             self._due_s = self._due_s or time.monotonic() + self._interval_s
             self._wake.notify()
 
@@ -274,6 +288,8 @@ class Writer:
             is_last = False
             while not is_last:
                 is_last = self._wait_until_due()
+                if not is_last and self._healing.is_due:
+                    self._heal()
                 if is_last or self._is_commit_due():
                     self._commit()
                 # also where a commit is always due: what is kept would grow without bound
@@ -326,6 +342,16 @@ class Writer:
             # while rows keep coming it wakes once per commit, not also for the first row
             if self._due_s is None and (was_busy or self._waiting_rows()):
                 self._due_s = time.monotonic() + pause_s
+
+    def _heal(self) -> None:
+        """Set a damaged file aside and go on in a new one; what waits comes into that."""
+        try:
+            aside = self._healing.heal()
+        except StorageError as error:
+            self._tell(error)
+        else:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self.on_set_aside, aside)
 
     def _make_room(self) -> None:
         """See to room for what waits, where the files may not grow."""
@@ -398,12 +424,20 @@ class Writer:
     async def _read(self, query: Callable[[], T]) -> T:
         if self._closed:
             raise StorageError("the store's writer has ended")
-        return await asyncio.wrap_future(self._reading.submit(query))
+        try:
+            return await asyncio.wrap_future(self._reading.submit(query))
+        except StoreDamaged as damage:
+            self.note_damage(self._spool.database.path.stem, damage)
+            raise
 
 
 def _never() -> bool:
     """Be the answer where the clock is right."""
     return False
+
+
+def _ignore(_: object) -> None:
+    """Stand in where nobody wants to know."""
 
 
 def _note(done: list[T], job: Callable[[], T]) -> None:
