@@ -12,6 +12,7 @@ from pathlib import Path
 from cbrn_core.alarm import Reason
 from cbrn_core.clock import Clock
 from cbrn_core.errors import StorageError
+from cbrn_core.times import seconds_to_us
 from cbrn_gateway.alarms.texts_types import StoreLevel
 from cbrn_gateway.config.structs import BYTES_PER_MB, StoreTable
 from cbrn_gateway.live.notices import Notices
@@ -25,6 +26,8 @@ ROOM_AGAIN = 1.1
 
 LEAST_FULL_BYTES = BYTES_PER_MB
 """With less room than this, or than the ballast takes, a disk is full."""
+
+LENT_S = 60.0
 
 _ABOUT = "disk"
 _RANKS = {level: rank for rank, level in enumerate(StoreLevel)}
@@ -59,6 +62,7 @@ class Disk:
         self._level = 0
         self._released = False
         self._is_full = False
+        self._asked_us: int | None = None
 
     async def run(self) -> None:
         """Keep the ballast and the floor; a disk that does not answer is waited for."""
@@ -78,9 +82,18 @@ class Disk:
         self._judge_full(room_bytes)
         self._tell(room_bytes)
 
-    async def give_room(self) -> bool:
-        """Release the ballast for the journal; return whether that made room."""
+    async def give_room(self, is_full: bool = True) -> bool:
+        """Release the ballast for the journal; return whether that made room.
+
+        Where the disk is not known to be full (a quota, a limit, a defect) nothing more is
+        said of it, and the ballast is built again a minute after it was asked for last.
+        """
+        self._asked_us = self._clock.now().steady_us
         made_room = await asyncio.to_thread(self._ballast.release)
+        if not is_full:
+            if made_room:
+                _LOG.error("the disk refuses to write: the ballast was released for the journal")
+            return made_room
         self._released = self._ballast_bytes > 0
         self._set_level(len(_SHED) - 1)
         if made_room:
@@ -118,7 +131,7 @@ class Disk:
         self._shed(_SHED[level])
 
     async def _keep_ballast(self, room_bytes: int) -> None:
-        if not self._released and await asyncio.to_thread(lambda: self._ballast.is_held):
+        if not self._released and (self._is_lent or await asyncio.to_thread(self._is_held)):
             return
         self._released = True
         if room_bytes < max(self._floor_bytes, self._ballast_bytes) + self._ballast_bytes:
@@ -129,6 +142,16 @@ class Disk:
             _LOG.warning("%s", error)
         else:
             self._released = False
+
+    @property
+    def _is_lent(self) -> bool:
+        """Return whether the ballast was asked for lately, on a disk that may not be full."""
+        if self._asked_us is None:
+            return False
+        return self._clock.now().steady_us - self._asked_us < seconds_to_us(LENT_S)
+
+    def _is_held(self) -> bool:
+        return self._ballast.is_held
 
     def _judge_full(self, room_bytes: int) -> None:
         if room_bytes < self._full_bytes:

@@ -25,7 +25,7 @@ from cbrn_gateway.sinks.influx_lines import LineWriter
 from cbrn_gateway.sinks.live_queue import LiveQueue
 from cbrn_gateway.sinks.mqtt_alerts import AlertVersion
 from cbrn_gateway.store.chain import canonical
-from cbrn_gateway.store.database import is_disk_full
+from cbrn_gateway.store.database import is_disk_full, may_want_room
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.spool import Consequence
 from cbrn_gateway.store.writer import Batch, Writer
@@ -51,9 +51,9 @@ class Outlets:
     times that its message shall show.
     What the journal refuses, or does not take within 0.5 s, `senders` and `listeners` get
     from memory (safety 18); `on_late` hears of it when the journal has it. `make_room` is
-    asked when the disk is full; `on_incomplete` hears of an alarm whose message lacks its
-    particulars. `on_memory` is told when something is known to memory alone,
-    and when nothing is any more; `is_marked` is what it was told last.
+    asked when the disk is, or may be, full, and is told whether that is known; `on_incomplete`
+    hears of an alarm whose message lacks its particulars. `on_memory` is told when something is
+    known to memory alone, and when nothing is any more; `is_marked` is what it was told last.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Outlets:
         self.on_incomplete: Callable[[Alarm], None] = _ignore
         self.on_memory: Callable[[bool], None] = _ignore
         self.is_marked = False
-        self.make_room: Callable[[], Awaitable[bool]] = _no_room
+        self.make_room: Callable[[bool], Awaitable[bool]] = _no_room
         self.last_row = writer.committed_row
         self._config = config
         self._presentation = config.presentation
@@ -191,7 +191,7 @@ class Outlets:
         except StorageError as error:
             with suppress(StorageError, TimeoutError):
                 async with asyncio.timeout(PATIENCE_S):
-                    made_room = is_disk_full(error) and await self.make_room()
+                    made_room = may_want_room(error) and await self.make_room(is_disk_full(error))
                 if made_room:
                     return await self._answer(group)
             self._fall_back_to_memory(error)
@@ -316,7 +316,7 @@ def _ignore(_: object) -> None:
     """Stand in where nobody wants to know."""
 
 
-async def _no_room() -> bool:
+async def _no_room(_: bool) -> bool:
     """Stand in where there is no ballast."""
     return False
 

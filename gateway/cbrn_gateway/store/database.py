@@ -238,6 +238,16 @@ def is_disk_full(error: StorageError) -> bool:
     return isinstance(cause, sqlite3.Error) and _primary_code(cause) == sqlite3.SQLITE_FULL
 
 
+def may_want_room(error: StorageError) -> bool:
+    """Return whether a write was refused for what may be want of space: a quota says no more."""
+    cause = error.__cause__
+    code = getattr(cause, "sqlite_errorcode", None)
+    return is_disk_full(error) or code in {
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+
+
 def _primary_code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
 

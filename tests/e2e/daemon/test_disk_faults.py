@@ -1,5 +1,6 @@
 """The disk hangs or is full: a gas alarm is with the subscriber within a second all the same."""
 
+import resource
 import subprocess
 import time
 from contextlib import closing
@@ -32,6 +33,7 @@ pytestmark = [pytest.mark.needs_mosquitto, pytest.mark.timeout(240)]
 
 AT_MOST_S = 1.0
 BALLAST_MB = 2
+SMALL_FILE_BYTES = 4_096
 NEARLY_FULL_BYTES = 900_000
 """Below half of the floor: neither readings nor estimates may make a file grow."""
 SILENCE_TOLD_S = 15.0
@@ -189,6 +191,40 @@ def seed(path: Path) -> None:
 def newest_ppm(data_dir: Path, count: int) -> list[float]:
     with closing(SeriesReader(data_dir / "series.db")) as series:
         return [r.value for r in series.readings(("st02", "cl2"))][-count:]
+
+
+def test_a_limit_of_the_file_size_is_told_and_costs_nothing_once_it_is_lifted(failing):
+    square, _ = failing
+    limit_files(square, SMALL_FILE_BYTES)
+    gas, took_s = square.gas_comes("st01")
+    assert took_s < AT_MOST_S
+    assert gas["journal"] == "pending"
+    wait_until(lambda: any(map(is_refusal, square.technical())), "the technical alarm")
+    assert not any(map(is_about_room, square.technical())), "nobody knows that the disk is full"
+    assert not (square.daemon.data_dir / "ballast").exists()
+    for _ in range(5):
+        square.says("st02", 0.2)
+
+    limit_files(square, resource.RLIM_INFINITY)
+    wait_until(lambda: is_made_good(square, "st01"), "the journalled copy")
+    wait_until(lambda: newest_ppm(square.daemon.data_dir, 5) == [0.2] * 5, "what waited is stored")
+    wait_until(lambda: is_in_log(square), "the log has everything")
+    counters = square.ends()
+    assert counters["ballast_released"] == 1
+    assert "series_dropped_reading" not in counters
+    assert len(stored(square.daemon.data_dir)) == counters["external_messages"]
+    assert_journal_is_whole(square)
+
+
+def limit_files(square: ExternalSquare, most_bytes: int) -> None:
+    """Let no file of the daemon grow beyond a size (RLIMIT_FSIZE)."""
+    child = square.daemon.child
+    assert child is not None
+    resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
+
+
+def is_refusal(text: str) -> bool:
+    return "the disk refuses to read or write" in text
 
 
 def is_storing_again(square: ExternalSquare, before: int) -> bool:

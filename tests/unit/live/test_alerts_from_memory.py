@@ -168,8 +168,8 @@ async def test_a_full_disk_gives_room_first_and_then_takes_the_alert():
     async with Square() as square:
         square.journal.refusals = [full()]
 
-        async def made_room():
-            return True
+        async def made_room(is_full):
+            return is_full
 
         square.outlets.make_room = made_room
         square.publishes(1)
@@ -179,10 +179,33 @@ async def test_a_full_disk_gives_room_first_and_then_takes_the_alert():
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("code", "asked"), [(sqlite3.SQLITE_IOERR_WRITE, [False]), (sqlite3.SQLITE_IOERR_READ, [])]
+)
+async def test_a_write_that_a_quota_may_have_refused_asks_for_room_as_well(code, asked):
+    async with Square() as square:
+        cause = sqlite3.OperationalError("disk I/O error")
+        cause.sqlite_errorcode = code
+        refusal = StorageError("refused")
+        refusal.__cause__ = cause
+        square.journal.refusals = [refusal]
+        heard = []
+
+        async def made_room(is_full):
+            heard.append(is_full)
+            return True
+
+        square.outlets.make_room = made_room
+        square.publishes(1)
+        await square.outlets.drain()
+        assert heard == asked
+
+
+@pytest.mark.asyncio
 async def test_a_ballast_that_cannot_be_released_does_not_hold_the_alert_up():
     async with Square() as square:
         square.journal.refusals = [full()]
-        square.outlets.make_room = asyncio.Event().wait
+        square.outlets.make_room = lambda _: asyncio.Event().wait()
         square.publishes(1)
         await square.outlets.drain()
         assert [row.version for row in square.sent] == [1]

@@ -87,6 +87,25 @@ async def test_the_ballast_is_built_released_and_built_again_when_there_is_room(
 
 
 @pytest.mark.asyncio
+async def test_a_refusal_that_may_be_want_of_room_costs_the_ballast_once_and_tells_of_none(
+    room, tmp_path
+):
+    await room.look(500)
+    assert await room.disk.give_room(is_full=False)
+    for _ in range(120):
+        await room.look(500)
+        assert not (tmp_path / "ballast").exists()
+        # the journal goes on asking
+        assert not await room.disk.give_room(is_full=False)
+        assert room.alarms() == []
+    for _ in range(61):
+        await room.look(500)
+        assert room.alarms() == []
+    assert (tmp_path / "ballast").exists()
+    assert room.disk.counters()["ballast_released"] == 1
+
+
+@pytest.mark.asyncio
 async def test_no_second_ballast_can_be_released(room):
     await room.look(500)
     assert await room.disk.give_room()
