@@ -16,7 +16,7 @@ from cbrn_core.times import seconds_to_us
 from cbrn_gateway.alarms.texts_types import StoreLevel
 from cbrn_gateway.config.structs import BYTES_PER_MB, StoreTable
 from cbrn_gateway.live.notices import Notices
-from cbrn_gateway.store.ballast import Ballast, free_bytes
+from cbrn_gateway.store.ballast import Ballast, disk_bytes, file_bytes, free_bytes
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,7 +29,12 @@ LEAST_FULL_BYTES = BYTES_PER_MB
 
 LENT_S = 60.0
 
+JOURNAL_MOST_BYTES = 1_000 * BYTES_PER_MB
+JOURNAL_SHARE = 0.1
+"""Of the disk; a journal that takes more, or more than a gigabyte, is told."""
+
 _ABOUT = "disk"
+_ABOUT_JOURNAL = "journal-size"
 _RANKS = {level: rank for rank, level in enumerate(StoreLevel)}
 _SHED = (frozenset[str](), frozenset({"reading"}), frozenset({"reading", "estimate"}))
 
@@ -63,6 +68,7 @@ class Disk:
         self._released = False
         self._is_full = False
         self._asked_us: int | None = None
+        self._journal_bytes = 0
 
     async def run(self) -> None:
         """Keep the ballast and the floor; a disk that does not answer is waited for."""
@@ -77,6 +83,7 @@ class Disk:
         except StorageError as error:
             self._notices.failing(Reason.STORE_FAILED, _ABOUT, str(error))
             return
+        await self._watch_journal()
         await self._keep_ballast(room_bytes)
         self._judge_floor(room_bytes)
         self._judge_full(room_bytes)
@@ -109,7 +116,25 @@ class Disk:
             "disk_shedding_level": self._level,
             "series_most_mb": int(self._limits.series_most_mb),
             "spool_most_mb": int(self._limits.spool_most_mb),
+            "journal_bytes": self._journal_bytes,
         }
+
+    async def _watch_journal(self) -> None:
+        """Tell of a journal that outgrows the disk: nobody but a person may shorten it."""
+        try:
+            self._journal_bytes, size_bytes = await asyncio.to_thread(self._journal_and_disk)
+        except StorageError:  # the look at the room tells
+            return
+        most_bytes = min(JOURNAL_MOST_BYTES, JOURNAL_SHARE * size_bytes)
+        if self._journal_bytes > most_bytes:
+            facts = {"taken_mb": self._journal_bytes // BYTES_PER_MB}
+            level = StoreLevel.JOURNAL_LARGE.value
+            self._notices.failing(Reason.STORE_FAILED, _ABOUT_JOURNAL, "", level, facts)
+        elif self._journal_bytes < 0.9 * most_bytes:
+            self._notices.mended(Reason.STORE_FAILED, _ABOUT_JOURNAL)
+
+    def _journal_and_disk(self) -> tuple[int, int]:
+        return file_bytes(self._folder / "journal.db"), disk_bytes(self._folder)
 
     def _judge_floor(self, room_bytes: int) -> None:
         if room_bytes < self._floor_bytes / 2:

@@ -7,7 +7,7 @@ from cbrn_core.clock import Clock
 from cbrn_core.quantities import Hazard
 from cbrn_core.site_model import SiteModel
 from cbrn_core.times import seconds_to_us
-from cbrn_gateway.alarms.policy import Policy, priority
+from cbrn_gateway.alarms.policy import Policy, Rank, priority
 from cbrn_gateway.alarms.texts_types import StoreLevel
 from cbrn_gateway.pipeline.pipeline import Noticed
 
@@ -26,6 +26,9 @@ _WORDS = {
 }
 _STANDING = frozenset({Reason.CONFIG_NOT_IN_FORCE})
 """Troubles that do not end by themselves."""
+
+_MILD: Mapping[str, Rank] = {StoreLevel.JOURNAL_LARGE.value: 3}
+"""Levels that are less pressing than the policy says of their reason."""
 
 _LONGEST_DETAIL = 120
 _NO_FACTS: Mapping[str, int] = {}
@@ -115,7 +118,8 @@ class Notices:
         *,
         active: bool,
     ) -> None:
-        rank = getattr(self._policy.technical, reason.value)
+        level = self._levels.get((reason, about), _WORDS[reason])
+        rank = _MILD.get(level) or getattr(self._policy.technical, reason.value)
         condition = Condition(
             key=AlarmKey(f"{self._site.id}/{about}", AlarmKind.TECHNICAL, reason.value),
             active=active,
@@ -124,7 +128,7 @@ class Notices:
             reason=reason,
             priority=priority(rank),
             hazard=Hazard.TECHNICAL,
-            level=self._levels.get((reason, about), _WORDS[reason]),
+            level=level,
             basis=Basis.MOMENTARY,
             scope=Scope.SITE,
             clears_when="it works again",

@@ -81,6 +81,15 @@ def disk_bytes(folder: Path) -> int:
     return found.f_blocks * found.f_frsize
 
 
+def file_bytes(path: Path) -> int:
+    """Return what a database takes of the disk with its log, 0 where there is none."""
+    taken = 0
+    for name in (path.name, f"{path.name}-wal"):
+        with suppress(OSError):
+            taken += path.with_name(name).stat().st_size
+    return taken
+
+
 def _file_system(folder: Path) -> os.statvfs_result:
     try:
         return os.statvfs(folder)

@@ -10,6 +10,7 @@ from samples.daemon_here import DaemonHere
 from samples.site_samples import chlorine, site_head, table
 
 from cbrn_gateway.config.load import parse_site
+from cbrn_gateway.store.spool import Spool
 from cbrn_gateway.store.verify import verify_journal
 
 RUBBISH = b"not a database at all, " * 2000
@@ -147,3 +148,26 @@ def entries(data_dir: Path) -> list[bytes]:
     with closing(sqlite3.connect(data_dir / "journal.db")) as database:
         rows = database.execute("SELECT body FROM entries ORDER BY seq").fetchall()
     return [body for (body,) in rows]
+
+
+@pytest.mark.asyncio
+async def test_the_lines_of_a_damaged_spool_that_can_be_read_are_kept(tmp_path):
+    count = 5_000
+    with closing(spool_at(tmp_path)) as spool:
+        spool.append([b"line %d " % n + b"x" * 300 for n in range(count)])
+    path = tmp_path / "spool.db"
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2 // 4096 * 4096)
+        file.write(RUBBISH[:4096])
+    async with Run(tmp_path) as run:
+        await run.damage_is_told()
+        lines = await run.daemon._writer.peek_lines(10_000, 10**8)
+        seqs = [row.seq for row in lines]
+        assert seqs == sorted(set(seqs))
+        assert (seqs[0], seqs[-1]) == (1, count)
+        assert 0.9 * count < len(seqs) < count
+        assert f"spool damaged, {len(seqs)} entries kept" in run.set_aside()[0]
+
+
+def spool_at(folder: Path) -> Spool:
+    return Spool(folder / "spool.db", epoch=1, max_rows=10**6, max_bytes=10**9)

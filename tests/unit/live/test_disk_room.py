@@ -3,6 +3,7 @@
 import pytest
 from unit.live.noticing import CONFIG, Gateway
 
+from cbrn_core.alarm import Priority
 from cbrn_core.errors import StorageError
 from cbrn_gateway.alarms.texts import describe
 from cbrn_gateway.config.structs import StoreTable
@@ -126,6 +127,33 @@ async def test_a_file_system_that_does_not_answer_is_told(room):
     (alarm,) = room.versions()
     assert (alarm.condition.active, alarm.condition.level) == (True, "store fails")
     assert "does not answer" in alarm.condition.facts["detail"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("disk_mb", "most_mb"), [(5_000, 500), (200_000, 1_000)], ids=["a tenth", "a gigabyte"]
+)
+async def test_a_journal_that_takes_much_of_the_disk_is_a_notice_and_its_size_is_told(
+    room, monkeypatch, disk_mb, most_mb
+):
+    taken = [int(most_mb * 0.95) * MB]
+    monkeypatch.setattr(module, "disk_bytes", lambda _: disk_mb * MB)
+    monkeypatch.setattr(module, "file_bytes", lambda path: taken[0] * (path.name == "journal.db"))
+    await room.look(500)
+    assert room.alarms() == []
+    assert room.disk.counters()["journal_bytes"] == taken[0]
+    taken[0] = (most_mb + 1) * MB
+    await room.look(500)
+    (told,) = room.versions()
+    assert (told.condition.level, told.condition.priority) == ("journal is large", Priority.P3)
+    said = words_of(told, "en").text
+    assert f"takes up much of its disk ({most_mb + 1} MB)" in said
+    for _ in range(300):
+        await room.look(500)
+        assert room.alarms() == []
+    taken[0] = MB
+    await room.look(500)
+    assert room.alarms() == [(False, "journal is large")]
 
 
 def words_of(alarm, language):
