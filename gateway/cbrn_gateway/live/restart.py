@@ -20,7 +20,7 @@ from cbrn_core.errors import InputError, StorageError, StoreDamaged
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
 from cbrn_gateway.alarms.render import alarm_from_alert
-from cbrn_gateway.live.system_clock import SystemClock
+from cbrn_gateway.live.system_clock import SystemClock, machine_of
 from cbrn_gateway.pipeline.pipeline import Pipeline, StepOutput
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.journal_file import JournalEntry
@@ -163,9 +163,9 @@ class Restart:
         return rows
 
 
-def clock_going_on(data_dir: Path) -> SystemClock:
+def clock_going_on(data_dir: Path, *, kept_by_host: bool = False) -> SystemClock:
     """Return the machine's clocks, the steady one not before what an earlier run has stored."""
-    return SystemClock(stored_until_us(data_dir))
+    return SystemClock(stored_until_us(data_dir), machine_of(kept_by_host=kept_by_host))
 
 
 def stored_until_us(data_dir: Path) -> int:
