@@ -109,6 +109,7 @@ class Daemon:
         counts |= self._report.counters()
         counts["stores_set_aside"] = len(self._set_aside)
         counts["samples_restamped"] = self._clock_watch.restamped
+        counts["missing_at_start_ms"] = 0 if self.resumed is None else self.resumed.missing_ms
         return counts | self.reload.counters
 
     def coverage(self) -> Sequence[CoverageRow]:
