@@ -1,14 +1,14 @@
 """What a frame says once decoded: readings that do not yet know their station and clock."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from cbrn_core.channel import Device
 from cbrn_core.clock import Now
 from cbrn_core.place import Fix
-from cbrn_core.reading import Detection, Flag, Quality, Reading
+from cbrn_core.reading import Detection, Flag, InstrumentAlarm, Quality, Reading
 from cbrn_core.units import Unit
 
 
@@ -61,6 +61,31 @@ def as_readings(decoded: Sequence[DecodedReading], device: Device, now: Now) -> 
         )
         for d in decoded
         if d.channel in configured
+    ]
+
+
+def other_instrument(
+    channels: Iterable[tuple[str, Unit]], told: str, expected: str
+) -> list[DecodedReading]:
+    """Return a reading without value for each channel of an instrument that is not ours.
+
+    `told` and `expected` are what it calls itself and what it should.
+    """
+    fault = Detection(
+        instrument_alarm=InstrumentAlarm.FAULT,
+        text=f"another instrument (id {told}) at this port, expected {expected}",
+    )
+    return [
+        DecodedReading(
+            channel=channel,
+            value=None,
+            unit=unit,
+            quality=Quality.BAD,
+            flags=(Flag.INSTRUMENT_FAULT, Flag.OTHER_INSTRUMENT),
+            raw=told,
+            detection=fault,
+        )
+        for channel, unit in channels
     ]
 
 

@@ -43,6 +43,7 @@ class Flag(StrEnum):
     CALIBRATING = "calibrating"
     INSTRUMENT_FAULT = "instrument_fault"
     INSTRUMENT_WARNING = "instrument_warning"
+    OTHER_INSTRUMENT = "other_instrument"
     CLOCK_UNSYNCED = "clock_unsynced"
     LATE = "late"
     TAMPERED = "tampered"

@@ -1,8 +1,8 @@
 """A wire that can be cut without a word: nothing is forwarded, nothing is closed.
 
 `frozen_wire.py PORT TARGET_PORT` forwards TCP until SIGUSR1; then it keeps every connection
-open, takes new ones and forwards nothing, until SIGUSR2. What a connection was told before
-the cut and had not passed on is thrown away with it at the end of the cut.
+open, takes new ones and forwards nothing, not even that one end has died, until SIGUSR2. What a
+connection was told before the cut and had not passed on is thrown away with it at the end.
 """
 
 import asyncio
@@ -96,6 +96,7 @@ class _Proxy:
             await self._whole.wait()
             sink.write(chunk)
             await sink.drain()
+        await self._whole.wait()
         raise ConnectionResetError
 
 

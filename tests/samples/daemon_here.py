@@ -11,7 +11,7 @@ from cbrn_core.units import Unit
 from cbrn_gateway.config.site_config import SiteConfig
 from cbrn_gateway.live.daemon import Daemon
 from cbrn_gateway.live.restart import clock_going_on
-from cbrn_gateway.live.system_clock import SystemClock
+from cbrn_gateway.live.system_clock import Machine, SystemClock
 from cbrn_gateway.pipeline.pipeline import Pipeline, StepOutput
 
 LOOK_AGAIN_S = 0.02
@@ -22,9 +22,14 @@ class DaemonHere:
 
     PATIENCE_S = 40.0
 
-    def __init__(self, site: SiteConfig, clock: SystemClock | None = None) -> None:
-        self.clock = clock or clock_going_on(site.data_dir)
-        self.daemon = Daemon(site, self.clock)
+    def __init__(
+        self,
+        site: SiteConfig,
+        clock: SystemClock | None = None,
+        machine: Machine | None = None,
+    ) -> None:
+        self.clock = clock or clock_going_on(site.data_dir, kept_by_host=site.clock_kept_by_host)
+        self.daemon = Daemon(site, self.clock, machine)
         self.heard: list[dict[str, Any]] = []
         self.estimates: list[Estimate] = []
         self._watch()

@@ -6,6 +6,8 @@ Documents: fega/winsen-ze03-arduino-library and 7ax/wokwi-chip-ze03-nh3; see
 The frame does not say which cell is fitted: `gas` must be told. The module has no status:
 a fault shows as silence or as a value that does not move. Makers disagree on the mode
 commands, so the driver sends one and then looks at what arrives: in a silence it asks.
+
+Nor does it say which module it is: two that were exchanged cannot be told apart here.
 """
 
 from collections import Counter

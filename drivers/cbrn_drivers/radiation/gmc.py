@@ -27,10 +27,11 @@ from cbrn_core.errors import (
 )
 from cbrn_core.reading import Reading
 from cbrn_core.times import US_PER_S, seconds_to_us
+from cbrn_core.units import Unit
 from cbrn_drivers.codec import gmc as codec
 from cbrn_drivers.codec.gmc import Calibration, Dialect, Version
 from cbrn_drivers.codec.gmc_replies import decode_reply, reply_readings
-from cbrn_drivers.decoded import DecodedReading, as_readings
+from cbrn_drivers.decoded import DecodedReading, as_readings, other_instrument
 from cbrn_drivers.profile import Profile
 from cbrn_drivers.serial_driver import SerialDriver, only_device
 from cbrn_drivers.transport.serial import SerialOptions, SerialPort
@@ -44,6 +45,10 @@ REPLY_TIMEOUT_S = 1.0
 CONFIG_TIMEOUT_S = 5.0
 COUNT_PERIOD_S = 1.0
 CPM_PERIOD_S = 60.0
+IDENTITY_PERIOD_S = 2.0
+"""While another counter is there: how often it is asked anew who it is."""
+
+SERIAL_BYTES = 7
 MOST_CPS = 100_000
 """No Geiger-Müller tube counts more: a higher figure is a shifted reply."""
 
@@ -62,6 +67,8 @@ class Options(SerialOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         dialect: `auto` asks the instrument for its model.
         mode: `auto` polls where the dialect has `<GETCPS>>`, else listens to the heartbeat.
+        serial: 14 hexadecimal digits, as `<GETSERIAL>>` answers; of another counter no
+            value is taken.
         battery_period_s: how often the battery is read.
         silence_s: no valid count for this long: the port is opened anew.
     """
@@ -69,6 +76,7 @@ class Options(SerialOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     baudrate: Annotated[int, msgspec.Meta(ge=1200, le=921_600)] = 115_200
     dialect: Literal["auto", "rfc1201", "rfc1801", "gmc800"] = "auto"
     mode: Literal["auto", "heartbeat", "poll", "cpm"] = "auto"
+    serial: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{14}$")] | None = None
     battery_period_s: Annotated[float, msgspec.Meta(ge=10)] = 600.0
     silence_s: Annotated[float, msgspec.Meta(ge=2, le=3600)] = 10.0
 
@@ -124,6 +132,8 @@ class GmcDriver(SerialDriver):
         super().__init__(device, options, clock, options.silence_s)
         self.version: Version | None = None
         self.calibration: Calibration | None = None
+        self._serial = None if options.serial is None else options.serial.lower()
+        self._stranger: str | None = None
         self._said_dialect = options.dialect
         self._said_mode = options.mode
         self._battery_period_us = seconds_to_us(options.battery_period_s)
@@ -134,6 +144,11 @@ class GmcDriver(SerialDriver):
     async def batches(self) -> AsyncIterator[Sequence[Reading]]:
         """Yield counts each period and the battery now and then; raises TransportError."""
         port = self._open_port()
+        while self._stranger is not None:
+            self._progressed(self._clock.now())
+            yield self._of_another(self._stranger)
+            await self._clock.sleep(IDENTITY_PERIOD_S)
+            self._stranger = await self._other_serial(port)
         if self._mode == "heartbeat":
             await port.write(b"<HEARTBEAT1>>")
         while True:
@@ -165,7 +180,30 @@ class GmcDriver(SerialDriver):
             self._dialect = codec.dialect_of(model) if said == "auto" else Dialect(said)
         except FrameError as error:
             raise ConnectFailed(f"{self._device.id}: {error}") from error
+        self._stranger = await self._other_serial(port)
         self.calibration = await self._read_calibration(port)
+
+    async def _other_serial(self, port: SerialPort) -> str | None:
+        """Return the serial number where it is not ours; raises ConnectFailed without one."""
+        if self._serial is None:
+            return None
+        for _ in range(_GREETINGS):
+            try:
+                reply = await self._ask(port, b"<GETSERIAL>>", SERIAL_BYTES, REPLY_TIMEOUT_S)
+            except ReadTimeout:
+                self._counts["no_reply"] += 1
+            except FrameError as error:
+                self._refused(error)
+                self._skipped(await port.drain_input(IDLE_S, limit_s=REPLY_TIMEOUT_S))
+            else:
+                told = codec.decode_serial(reply)
+                self._counts["identity_wrong"] += told != self._serial
+                return None if told == self._serial else told
+        raise ConnectFailed(f"{self._device.id} does not tell its serial number")
+
+    def _of_another(self, told: str) -> list[Reading]:
+        decoded = other_instrument([("gamma", Unit.CPS)], told, str(self._serial))
+        return as_readings(decoded, self._device, self._clock.now())
 
     async def _identify(self, port: SerialPort) -> Version:
         reason = ""

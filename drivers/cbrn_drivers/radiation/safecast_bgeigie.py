@@ -31,7 +31,7 @@ from cbrn_drivers.codec.bgeigie import (
 )
 from cbrn_drivers.codec.framing import LineFramer
 from cbrn_drivers.codec.text import ascii_text
-from cbrn_drivers.decoded import DecodedReading, as_readings
+from cbrn_drivers.decoded import DecodedReading, as_readings, other_instrument
 from cbrn_drivers.profile import Profile
 from cbrn_drivers.serial_driver import StreamingDriver, only_device
 from cbrn_drivers.transport.serial import SerialOptions
@@ -51,10 +51,12 @@ class Options(SerialOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         dead_time: shorten the live time by the tube's dead time even without the comment.
+        serial: the device id that its sentences must carry; of another one no value is taken.
         silence_s: no valid line for this long: the port is opened anew.
     """
 
     dead_time: bool = False
+    serial: Annotated[int, msgspec.Meta(ge=0)] | None = None
     silence_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
 
 
@@ -145,9 +147,10 @@ def _fix(sentence: Sentence) -> Fix | None:
 class _Lines:
     """Decodes lines one after the other; remembers what the comments said."""
 
-    def __init__(self, *, dead_time: bool) -> None:
+    def __init__(self, *, dead_time: bool, serial: int | None = None) -> None:
         self.counts: Counter[str] = Counter()
         self._dead_time = dead_time
+        self._serial = serial
 
     def decode(self, line: bytes) -> DecodedReading | None:
         """Return the reading of a line, None where it carries none; raises FrameError."""
@@ -163,9 +166,16 @@ class _Lines:
             self.counts[f"frame_{error.kind}"] += 1
             raise
         if isinstance(said, Sentence):
+            if self._serial not in {None, said.device_id}:
+                self.counts["identity_wrong"] += 1
+                return self._stranger(said.device_id)
             return as_decoded(said, dead_time=self._dead_time)
         self.counts["status"] += 1
         return None
+
+    def _stranger(self, told: int) -> DecodedReading:
+        (reading,) = other_instrument([(_CHANNEL, Unit.CPS)], str(told), str(self._serial))
+        return reading
 
 
 class BgeigieDriver(StreamingDriver):
@@ -173,7 +183,7 @@ class BgeigieDriver(StreamingDriver):
 
     def __init__(self, device: Device, options: Options, clock: Clock) -> None:
         super().__init__(device, options, clock, options.silence_s)
-        self._lines = _Lines(dead_time=options.dead_time)
+        self._lines = _Lines(dead_time=options.dead_time, serial=options.serial)
         self._framer = LineFramer(b"$", comment=_COMMENT, limit=_LONGEST_LINE_BYTES)
 
     def counters(self) -> Mapping[str, int]:
@@ -200,6 +210,8 @@ class BgeigieDriver(StreamingDriver):
 def _against_clock(decoded: DecodedReading, now: Now) -> DecodedReading:
     """Return the reading with its time only where that agrees with the machine's clock."""
     time_us = decoded.time_us
+    if Flag.OTHER_INSTRUMENT in decoded.flags:
+        return decoded
     if time_us is not None and abs(time_us - now.wall_us) <= _CLOCK_TOLERANCE_US:
         return msgspec.structs.replace(decoded, raw=None)
     flags = tuple(dict.fromkeys((*decoded.flags, Flag.CLOCK_UNSYNCED)))

@@ -21,7 +21,7 @@ from cbrn_core.units import Unit
 from cbrn_drivers.codec.framing import LineFramer, after_last_start
 from cbrn_drivers.codec.text import decimal
 from cbrn_drivers.codec.windsonic import CALM_M_S, STATUS_TEXT, WindLine, decode_line
-from cbrn_drivers.decoded import DecodedReading, as_readings
+from cbrn_drivers.decoded import DecodedReading, as_readings, other_instrument
 from cbrn_drivers.profile import Profile
 from cbrn_drivers.serial_driver import StreamingDriver, only_device
 from cbrn_drivers.transport.serial import SerialOptions
@@ -29,6 +29,7 @@ from cbrn_drivers.transport.serial import SerialOptions
 PROFILE = "gill-windsonic"
 
 _STARTS = b"\x02$"
+_CHANNELS = (("wind_speed", Unit.M_S), ("wind_direction", Unit.DEG))
 
 
 class Options(SerialOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,10 +37,13 @@ class Options(SerialOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         north_offset_deg: bearing of the unit's north mark, clockwise from true north.
+        node: the node letter that its lines must carry; of another unit no value is taken.
+            NMEA lines carry none.
         silence_s: no valid line for this long: the port is opened anew.
     """
 
     north_offset_deg: Annotated[float, msgspec.Meta(ge=-360, le=360)] = 0.0
+    node: Annotated[str, msgspec.Meta(pattern="^[A-Z]$")] | None = None
     silence_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 15.0
 
 
@@ -125,6 +129,7 @@ class WindSonicDriver(StreamingDriver):
     def __init__(self, device: Device, options: Options, clock: Clock) -> None:
         super().__init__(device, options, clock, options.silence_s)
         self._north_offset_deg = options.north_offset_deg
+        self._node = options.node
         self._framer = LineFramer(_STARTS, limit=128)
 
     def counters(self) -> Mapping[str, int]:
@@ -139,9 +144,15 @@ class WindSonicDriver(StreamingDriver):
         readings: list[Reading] = []
         for frame in self._framer.feed(chunk):
             try:
-                decoded = as_decoded(decode_line(frame), self._north_offset_deg)
+                decoded = self._decoded(decode_line(frame))
             except FrameError as error:
                 self._refused(error)
                 continue
             readings += as_readings(decoded, self._device, now)
         return readings
+
+    def _decoded(self, line: WindLine) -> list[DecodedReading]:
+        if self._node is None or line.sender == self._node:
+            return as_decoded(line, self._north_offset_deg)
+        self._counts["identity_wrong"] += 1
+        return other_instrument(_CHANNELS, line.sender, self._node)

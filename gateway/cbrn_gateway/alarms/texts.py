@@ -17,6 +17,7 @@ condition; all are optional and unknown ones are ignored:
 ``moving``             the rise moves across stations
 ``detection_class``, ``bars``       of a class detector
 ``fault_code``, ``detail``          the instrument's or receiver's own words
+``other_instrument``   what an instrument that is not ours at this port calls itself
 ``silent_s``, ``jump``, ``jump_s``, ``moved_m``  of technical alarms
 ``about``              the link, radio or control room of a technical alarm
 ``free_mb``            room left on a disk that fills up

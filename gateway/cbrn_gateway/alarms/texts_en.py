@@ -167,6 +167,7 @@ _PHRASES = {
     Phrase.TECHNOLOGY_ONE: "1 technology",
     Phrase.TECHNOLOGY_MANY: "{count} technologies",
     Phrase.JUMP: "{change} in {duration}",
+    Phrase.OTHER_INSTRUMENT: "another instrument (id {id}) at this port",
     Phrase.SUDDENLY: "suddenly",
     Phrase.FOR: " for {duration}",
     Phrase.MOVED_UNKNOWN: "away",

@@ -410,6 +410,9 @@ class Story:
 
     def _detail(self) -> str:
         code, detail = self.condition.facts.get("fault_code"), self.fact_word("detail")
+        other = self.fact_word("other_instrument")
+        if other:
+            detail = self.words.phrases[Phrase.OTHER_INSTRUMENT].format(id=other)
         if self.condition.reason is Reason.NOT_IN_SERVICE:
             detail = detail or self.not_in_service_reason()
         if self.condition.reason is Reason.STORE_FAILED:

@@ -172,6 +172,7 @@ _PHRASES = {
     Phrase.TECHNOLOGY_ONE: "1 tecnologia",
     Phrase.TECHNOLOGY_MANY: "{count} tecnologie",
     Phrase.JUMP: "di {change} in {duration}",
+    Phrase.OTHER_INSTRUMENT: "un altro strumento (id {id}) su questa porta",
     Phrase.SUDDENLY: "improvviso",
     Phrase.FOR: " da {duration}",
     Phrase.MOVED_UNKNOWN: "distanza ignota",

@@ -169,6 +169,7 @@ _PHRASES = {
     Phrase.TECHNOLOGY_ONE: "1 teknologi",
     Phrase.TECHNOLOGY_MANY: "{count} teknologier",
     Phrase.JUMP: "{change} på {duration}",
+    Phrase.OTHER_INSTRUMENT: "et annet instrument (id {id}) på denne porten",
     Phrase.SUDDENLY: "plutselig",
     Phrase.FOR: " på {duration}",
     Phrase.MOVED_UNKNOWN: "bort",

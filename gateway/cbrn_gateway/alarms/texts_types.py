@@ -45,6 +45,7 @@ class Phrase(StrEnum):
     TECHNOLOGY_ONE = "technology_one"
     TECHNOLOGY_MANY = "technology_many"
     JUMP = "jump"
+    OTHER_INSTRUMENT = "other_instrument"
     SUDDENLY = "suddenly"
     FOR = "for"
     MOVED_UNKNOWN = "moved_unknown"

@@ -63,7 +63,8 @@ async def run_until_signalled(config: SiteConfig) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: task.cancel() if task else None)
     try:
-        daemon = Daemon(config, clock_going_on(config.data_dir))
+        kept = config.clock_kept_by_host
+        daemon = Daemon(config, clock_going_on(config.data_dir, kept_by_host=kept))
         # what is made by now stays: a full collection that walks it holds an alert up for 50 ms
         gc.freeze()
         loop.add_signal_handler(signal.SIGHUP, daemon.reload.site_file_changed)

@@ -73,6 +73,7 @@ def standing_problems(current: SiteConfig, new: SiteConfig) -> list[Problem]:
         "gateway.id": (current.model.gateway, new.model.gateway),
         "gateway.city": (current.model.city, new.model.city),
         "gateway.data_dir": (current.data_dir.absolute(), new.data_dir.absolute()),
+        "gateway.clock_kept_by_host": (current.clock_kept_by_host, new.clock_kept_by_host),
         "site.id": (current.model.site.id, new.model.site.id),
     }
     return [

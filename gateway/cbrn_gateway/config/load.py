@@ -147,6 +147,7 @@ def _resolve(
         model=model,
         policy=policy,
         config_trial_s=gateway.config_trial_s,
+        clock_kept_by_host=gateway.clock_kept_by_host,
         language=site.language,
         playbook=playbook,
         approved={} if playbook is None else approved_plays(playbook, steps),

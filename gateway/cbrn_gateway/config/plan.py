@@ -134,7 +134,11 @@ def _changes(before: SiteConfig, after: SiteConfig) -> Iterator[Change]:
 def _parts(config: SiteConfig) -> dict[str, dict[str, Any]]:
     """Return the parts that may be added or removed, by path, each as plain values."""
     model, plain = config.model, msgspec.to_builtins
-    parts = {"gateway": {"config_trial_s": config.config_trial_s}, "site": plain(model.site)}
+    gateway = {
+        "config_trial_s": config.config_trial_s,
+        "clock_kept_by_host": config.clock_kept_by_host,
+    }
+    parts = {"gateway": gateway, "site": plain(model.site)}
     parts["site"]["language"] = config.language.value
     parts |= {f"zone.{zone.id}": plain(zone) for zone in model.zones.values()}
     parts |= {f"station.{station.id}": plain(station) for station in model.stations.values()}

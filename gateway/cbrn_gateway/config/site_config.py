@@ -19,6 +19,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
         path: the site file; paths in it start at its folder, those of secrets already do here.
         playbook: as written; `approved` is what follows from it, by play.
         config_trial_s: how long a new configuration has to prove itself in a running daemon.
+        clock_kept_by_host: the kernel is not asked whether its clock is synchronised.
         own_profiles: texts of the site's own profiles that its devices name, by name.
         not_built: tables that are valid but that this version does not use yet.
     """
@@ -28,6 +29,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
     model: SiteModel
     policy: Policy
     config_trial_s: float = 60.0
+    clock_kept_by_host: bool = False
     language: Language = Language.EN
     playbook: PlaybookTable | None = None
     approved: dict[Play, ApprovedPlay] = {}

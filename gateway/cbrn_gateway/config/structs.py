@@ -26,12 +26,15 @@ class GatewayTable(Table, frozen=True):
     """Who this gateway is and where it keeps its files.
 
     `config_trial_s`: how long a new configuration has to prove itself in a running daemon.
+    `clock_kept_by_host`: a hypervisor or host keeps this machine's clock right, so that its
+    kernel is not asked whether it is synchronised.
     """
 
     id: Id
     city: Id
     data_dir: FilePath
     config_trial_s: Seconds = 60.0
+    clock_kept_by_host: bool = False
 
 
 class CordonTable(Table, frozen=True):

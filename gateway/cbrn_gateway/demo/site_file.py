@@ -23,7 +23,12 @@ def site_text(
     blocks = [
         _table(
             "[gateway]",
-            {"id": places.GATEWAY, "city": places.CITY, "data_dir": str(data_dir)},
+            {
+                "id": places.GATEWAY,
+                "city": places.CITY,
+                "data_dir": str(data_dir),
+                "clock_kept_by_host": True,
+            },
         ),
         _table(
             "[site]",

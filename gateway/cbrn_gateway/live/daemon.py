@@ -35,6 +35,7 @@ from cbrn_gateway.live.service import Pace, Service, ServiceSocket
 from cbrn_gateway.live.setup import Setup
 from cbrn_gateway.live.sinks import Sinks, mqtt_consumers
 from cbrn_gateway.live.store_watch import StoreWatch
+from cbrn_gateway.live.system_clock import Machine, machine_of
 from cbrn_gateway.live.taps import Taps
 from cbrn_gateway.live.vitals import Vitals
 from cbrn_gateway.pipeline.pipeline import Pipeline, Restated
@@ -57,9 +58,12 @@ _SERIES_FILE = "series.db"
 
 
 class Daemon:
-    """Everything of one site file, made on the event loop and run until cancelled."""
+    """Everything of one site file, made on the event loop and run until cancelled.
 
-    def __init__(self, config: SiteConfig, clock: Clock) -> None:
+    `machine` says of the wall clock whether it may be believed.
+    """
+
+    def __init__(self, config: SiteConfig, clock: Clock, machine: Machine | None = None) -> None:
         self._clock = clock
         pipeline = Pipeline(config.model, config.policy)
         self.inbox = Inbox(clock, pipeline.drops)
@@ -67,7 +71,9 @@ class Daemon:
         self.operators = Operators(config.model.gateway, clock, self.inbox.put_order)
         self.resumed: Resumed | None = None
         self._notices = Notices(config.model, config.policy, clock, self.inbox.put_order)
-        self._clock_watch = ClockWatch(clock, self._notices)
+        machine = machine or machine_of(kept_by_host=config.clock_kept_by_host)
+        self._clock_watch = ClockWatch(clock, self._notices, machine)
+        self.inbox.is_clock_doubted = self._clock_watch.is_doubted
         self._loop_watch = LoopWatch(self._came_late)
         self._turned_us: int | None = None
         self._kept = 0
@@ -103,6 +109,7 @@ class Daemon:
         counts |= self._report.counters()
         counts["stores_set_aside"] = len(self._set_aside)
         counts["samples_restamped"] = self._clock_watch.restamped
+        counts["missing_at_start_ms"] = 0 if self.resumed is None else self.resumed.missing_ms
         return counts | self.reload.counters
 
     def coverage(self) -> Sequence[CoverageRow]:

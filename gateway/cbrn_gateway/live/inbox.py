@@ -1,12 +1,12 @@
 """The bounded intake between the buses and the pipeline: batches in, one ordered list out."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from cbrn_core.clock import Clock
-from cbrn_core.reading import Reading
+from cbrn_core.reading import Flag, Reading
 from cbrn_core.times import US_PER_S
 from cbrn_gateway.pipeline.drops import DropCounter
 from cbrn_gateway.pipeline.pipeline import Event, Noticed, Ordered, Restated
@@ -20,10 +20,11 @@ class Inbox:
 
     Commands and what the gateway noticed of itself are never dropped. An event that was
     stamped before the pipeline's last turn is stamped anew, so that a recording of the inbox
-    replays as it was.
+    replays as it was. While `is_clock_doubted`, readings are flagged `clock_unsynced`.
     """
 
     def __init__(self, clock: Clock, drops: DropCounter, most: int = MOST_READINGS) -> None:
+        self.is_clock_doubted: Callable[[], bool] = _never
         self._clock = clock
         self._drops = drops
         self._most = most
@@ -37,6 +38,8 @@ class Inbox:
         if len(batch) > room:
             self._drops.add(DROP_INBOX_FULL, len(batch) - max(room, 0))
             batch = batch[: max(room, 0)]
+        if self.is_clock_doubted():
+            batch = [_flagged(reading) for reading in batch]
         floor_us = self._floor_us
         for reading in batch:
             event = reading
@@ -74,3 +77,14 @@ class Inbox:
                 await self._filled.wait()
         except TimeoutError:
             return
+
+
+def _flagged(reading: Reading) -> Reading:
+    if Flag.CLOCK_UNSYNCED in reading.flags:
+        return reading
+    return msgspec.structs.replace(reading, flags=(*reading.flags, Flag.CLOCK_UNSYNCED))
+
+
+def _never() -> bool:
+    """Be the answer where the clock is vouched for."""
+    return False

@@ -19,8 +19,9 @@ from cbrn_core.alarm import Alarm, AlarmState
 from cbrn_core.errors import InputError, StorageError, StoreDamaged
 from cbrn_core.estimate import Estimate
 from cbrn_core.reading import Reading
+from cbrn_core.times import US_PER_MS, US_PER_S, format_rfc3339
 from cbrn_gateway.alarms.render import alarm_from_alert
-from cbrn_gateway.live.system_clock import SystemClock
+from cbrn_gateway.live.system_clock import SystemClock, machine_of
 from cbrn_gateway.pipeline.pipeline import Pipeline, StepOutput
 from cbrn_gateway.store.journal import Journal
 from cbrn_gateway.store.journal_file import JournalEntry
@@ -44,13 +45,18 @@ KeepAlert = Callable[[bytes], None]
 
 
 class Resumed(NamedTuple):
-    """How much of an earlier run was taken up, and what it still had to publish."""
+    """How much of an earlier run was taken up, and what it still had to publish.
+
+    `missing_ms`: since when, before this start, no sample is stored; a process that was
+    killed could not count them itself. 0 where nothing is stored, or the clock cannot tell.
+    """
 
     alarms_open: int
     filters: int
     rows: int
     seconds: float
     out: StepOutput
+    missing_ms: int = 0
 
 
 class Restart:
@@ -107,7 +113,24 @@ class Restart:
             restated = self._pipeline.machine.skip_versions(VERSIONS_SKIPPED, self._now_us)
         out = self._pipeline.catch_up(alarms)
         out.alarms[:0] = restated
-        return Resumed(alarms_open, filters, rows, time.monotonic() - began_s, out)
+        seconds = time.monotonic() - began_s
+        return Resumed(alarms_open, filters, rows, seconds, out, self._missing_ms())
+
+    def _missing_ms(self) -> int:
+        try:
+            since_us = self._series.latest_received_us()
+        except StoreDamaged as damage:
+            self.series_damage = damage
+            return 0
+        if not 0 < since_us < self._now_us:
+            return 0
+        missing_us = self._now_us - since_us
+        _LOG.warning(
+            "readings are missing since %s: nothing of the last %.3f s is stored",
+            format_rfc3339(since_us),
+            missing_us / US_PER_S,
+        )
+        return missing_us // US_PER_MS
 
     def _snapshot(self) -> Snapshot | None:
         try:
@@ -163,9 +186,9 @@ class Restart:
         return rows
 
 
-def clock_going_on(data_dir: Path) -> SystemClock:
+def clock_going_on(data_dir: Path, *, kept_by_host: bool = False) -> SystemClock:
     """Return the machine's clocks, the steady one not before what an earlier run has stored."""
-    return SystemClock(stored_until_us(data_dir))
+    return SystemClock(stored_until_us(data_dir), machine_of(kept_by_host=kept_by_host))
 
 
 def stored_until_us(data_dir: Path) -> int:

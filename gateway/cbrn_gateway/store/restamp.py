@@ -1,8 +1,9 @@
 """Samples that were stored while the wall clock was known to be wrong, given their right time.
 
-Our own stamp lies close to the arrival by the same clock; what an instrument stamped by a
-clock of its own lies elsewhere and stays as it is. That also tells what has been moved from
-what has not, so a restart half way does no harm.
+Our own stamp lies close to the arrival by the same clock (`base_us` beside it, where the wall
+clock was believed and stood so far from the steady one that tells arrivals); what an instrument
+stamped by a clock of its own lies elsewhere and stays as it is. That also tells what has been
+moved from what has not, so a restart half way does no harm.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,13 @@ class Moved(NamedTuple):
 
 
 def move_samples(
-    series: Database, after_row: int, last: int | None, shift_us: int, most_rows: int = STEP_ROWS
+    series: Database,
+    after_row: int,
+    last: int | None,
+    shift_us: int,
+    *,
+    base_us: int = 0,
+    most_rows: int = STEP_ROWS,
 ) -> Moved:
     """Move the next samples stored after a row; `last` is where the step before ended.
 
@@ -45,7 +52,7 @@ def move_samples(
         moved = [
             (time_us + shift_us, row)
             for row, time_us, received_us in rows
-            if _is_own(time_us, received_us, shift_us)
+            if _is_own(time_us, received_us + base_us, shift_us)
         ]
         connection.executemany("UPDATE OR REPLACE head SET time_us = ? WHERE row = ?", moved)
     return Moved(_end(rows, most_rows), len(moved))

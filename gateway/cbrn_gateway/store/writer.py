@@ -193,9 +193,10 @@ class Writer:
         await self._ask(self._spool_lane, _nothing)
         await self._ask(self._series_lane, partial(self._series.save_snapshot, snapshot))
 
-    async def restamp(self, shift_us: int) -> int:
+    async def restamp(self, shift_us: int, base_us: int = 0) -> int:
         """Move what was stored since the start by a wrong clock; return how many samples.
 
+        `base_us` is how far beside the arrival that clock has stamped samples.
         In steps, so that a commit never waits for more than one. Raises StorageError.
         """
         if not shift_us:
@@ -206,7 +207,7 @@ class Writer:
             while self._roller.is_busy:
                 self._refuse_when_ended()
                 await asyncio.sleep(STEP_PAUSE_S)
-            return await self._move_all(row, seq, shift_us)
+            return await self._move_all(row, seq, shift_us, base_us)
         finally:
             self._roller.go_on()
 
@@ -405,8 +406,8 @@ class Writer:
             self._wake.notify()
         await asyncio.shield(asyncio.wrap_future(future))
 
-    async def _move_all(self, row: int, seq: int, shift_us: int) -> int:
-        samples = partial(move_samples, self._series.database, row)
+    async def _move_all(self, row: int, seq: int, shift_us: int, base_us: int) -> int:
+        samples = partial(move_samples, self._series.database, row, base_us=base_us)
         lines = partial(move_lines, self._spool.database, seq)
         rows = await self._move(self._series_lane, samples, shift_us)
         await self._move(self._spool_lane, lines, shift_us)

@@ -1,4 +1,7 @@
-"""The wires to broker and database are cut without a word, again and again, under load."""
+"""The wires to broker and database are cut without a word, again and again, under load.
+
+In most of the cuts the daemon is killed at a random moment and started again behind them.
+"""
 
 import time
 
@@ -23,6 +26,7 @@ from e2e.frozen_wire import behind
 from e2e.gateway_process import Daemon, Square, head, influx_table, mqtt_table
 from e2e.servers import Influx, Mosquitto, subscriber
 from samples.cycles import NIGHT
+from samples.dice import dice
 from samples.site_samples import instruments
 
 pytestmark = [
@@ -34,6 +38,8 @@ pytestmark = [
 ROUNDS = 20 if NIGHT else 5
 CUT_S = 60.0 if NIGHT else 26.0
 """Longer than the keep-alive takes to find out."""
+SPARED_EVERY = 4
+"""In every fourth cut nobody is killed: the daemon itself finds out."""
 
 
 class Evidence(msgspec.Struct):
@@ -46,6 +52,8 @@ class Evidence(msgspec.Struct):
     points: list[Sample]
     quarantine: list[tuple[bytes, str]]
     during_cuts: int
+    before_kills: set[Sample]
+    journalled_before_kills: set[tuple[str, int]]
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +68,9 @@ def evidence(tmp_path_factory) -> Evidence:
     site = head(folder / "gateway") + mqtt + database + instruments(square.endpoints)
     daemon = Daemon(folder / "gateway", site)
     during_cuts = 0
+    before_kills: set[Sample] = set()
+    journalled_before_kills: set[tuple[str, int]] = set()
+    chance = dice("kills behind a cut")
     try:
         with subscriber(broker, "cbrn/#", options=("-c", "-x", "7200")) as soc:
             daemon.start()
@@ -68,7 +79,14 @@ def evidence(tmp_path_factory) -> Evidence:
                 known = len(journalled(daemon.data_dir))
                 for wire in wires:
                     wire.cut()
-                time.sleep(CUT_S)
+                killed_after_s = chance.uniform(0.0, CUT_S)
+                time.sleep(killed_after_s)
+                if turn % SPARED_EVERY:
+                    before_kills |= set(stored(daemon.data_dir))
+                    journalled_before_kills |= versions_of(journalled(daemon.data_dir))
+                    daemon.kill()
+                    daemon.start()
+                time.sleep(CUT_S - killed_after_s)
                 during_cuts += len(journalled(daemon.data_dir)) - known
                 for wire in wires:
                     wire.mend()
@@ -88,6 +106,8 @@ def evidence(tmp_path_factory) -> Evidence:
             points(influx),
             quarantined(daemon.data_dir),
             during_cuts,
+            before_kills,
+            journalled_before_kills,
         )
     finally:
         square.stop()
@@ -108,7 +128,14 @@ def test_every_journalled_alert_arrived(evidence):
     assert newest_versions(evidence.heard) == newest_versions(evidence.journal)
 
 
+def test_what_was_journalled_before_a_kill_is_journalled(evidence):
+    assert evidence.journalled_before_kills
+    assert evidence.journalled_before_kills <= versions_of(evidence.journal)
+
+
 def test_no_reading_was_lost_and_none_doubled(evidence):
+    assert evidence.before_kills
+    assert evidence.before_kills <= set(evidence.taken)
     assert len(evidence.taken) == len(set(evidence.taken))
     assert len(evidence.points) == len(set(evidence.points))
     assert set(evidence.points) == set(evidence.taken)

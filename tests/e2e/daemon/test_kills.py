@@ -1,11 +1,13 @@
-"""Daemon, broker and database are killed under load, again and again: nothing told is lost.
+"""Daemon, broker and database are killed under load at random moments: nothing told is lost.
 
-The leak goes on all the while: its alarm stays the same alarm.
+Each is killed equally often, in a random order, at a random moment, one sometimes while
+another is still away. The leak goes on all the while: its alarm stays the same alarm.
 """
 
 import json
 import signal
 import subprocess
+import time
 from collections import defaultdict
 from itertools import pairwise
 
@@ -29,8 +31,9 @@ from e2e.evidence import (
     wait_until_all_is_stored,
 )
 from e2e.gateway_process import CBRN_GATEWAY, Daemon, Square, head, influx_table, mqtt_table
-from e2e.servers import Influx, Mosquitto, Process, subscriber
+from e2e.servers import Influx, Mosquitto, Process, Subscriber, subscriber
 from samples.cycles import NIGHT
+from samples.dice import dice
 from samples.site_samples import instruments
 
 pytestmark = [
@@ -40,8 +43,10 @@ pytestmark = [
 ]
 
 ROUNDS = 20 if NIGHT else 5
-BETWEEN_KILLS = 60
-"""Samples: about two and a half seconds of the square."""
+LONGEST_PAUSE_S = 5.0
+LONGEST_AWAY_S = 4.0
+"""Longer than a pause may be: the daemon is killed while a server is away, too."""
+SOME_SAMPLES = 60
 SHOWN_PPM = 0.5
 RE_ANNUNCIATES = ("state", "priority", "level", "certainty", "scope", "corroboration")
 MOVED_BY = 0.2
@@ -87,7 +92,7 @@ def evidence(tmp_path_factory) -> Evidence:
             daemon.start()
             wait_until(lambda: has_alarmed(daemon), "the leak is alarmed all the same")
             keep_sessions(broker.process)
-            before_kills = kill_them_all(daemon, broker.process, influx.database)
+            before_kills = kill_them_all(soc, daemon, broker.process, influx.database)
             square.stop()
             wait_until_all_is_stored(daemon.data_dir)
             wait_until(lambda: not spooled(daemon.data_dir), "all is delivered")
@@ -124,25 +129,48 @@ def evidence(tmp_path_factory) -> Evidence:
         broker.stop()
 
 
-def kill_them_all(daemon: Daemon, *servers: Process) -> set[Sample]:
-    """Kill each in turn, rounds over; return what was committed before any of the kills."""
+def kill_them_all(soc: Subscriber, daemon: Daemon, broker: Process, influx: Process) -> set[Sample]:
+    """Kill each as often, at random; return what was committed before any of the kills.
+
+    Mosquitto takes over what a subscriber that is away shall hear, and writes it down at every
+    tenth change only: it is killed while its subscriber is there.
+    """
+    chance = dice("kills")
+    victims = [victim for victim in (daemon, broker, influx) for _ in range(ROUNDS)]
+    chance.shuffle(victims)
+    away_until_s: dict[Process, float] = {}
     committed: set[Sample] = set()
-    for _ in range(ROUNDS):
-        for victim in (daemon, *servers):
-            work_on(daemon)
-            committed |= set(stored(daemon.data_dir))
-            victim.kill()
-            if victim is not daemon:
-                work_on(daemon)
-            victim.start()
+    for victim in victims:
+        bring_back(away_until_s, victim)
+        if victim is broker:
+            known = len(soc.messages())
+            wait_until(lambda n=known: len(soc.messages()) > n, "the subscriber is there")
+        time.sleep(chance.uniform(0.0, LONGEST_PAUSE_S))
+        bring_back(away_until_s, victim)
+        committed |= set(stored(daemon.data_dir))
+        victim.kill()
+        if victim is daemon:
+            daemon.start()
+        else:
+            away_until_s[victim] = time.monotonic() + chance.uniform(0.0, LONGEST_AWAY_S)
+    for server in list(away_until_s):
+        bring_back(away_until_s, server)
     work_on(daemon)
     return committed
+
+
+def bring_back(away_until_s: dict[Process, float], victim: Process) -> None:
+    """Start the servers whose time has come, and at any rate the next victim."""
+    for server, until_s in list(away_until_s.items()):
+        if server is victim or until_s <= time.monotonic():
+            del away_until_s[server]
+            server.start()
 
 
 def work_on(daemon: Daemon) -> None:
     """Wait until the daemon has taken some more samples."""
     before = len(stored(daemon.data_dir))
-    wait_until(lambda: len(stored(daemon.data_dir)) >= before + BETWEEN_KILLS, "samples")
+    wait_until(lambda: len(stored(daemon.data_dir)) >= before + SOME_SAMPLES, "samples")
 
 
 def keep_sessions(broker: Process) -> None:

@@ -75,7 +75,8 @@ class FastClock(SystemClock):
         self._speed = soak_time.terms.speed
 
     @classmethod
-    def going_on(cls, data_dir: Path) -> "FastClock":
+    def going_on(cls, data_dir: Path, *, kept_by_host: bool) -> "FastClock":
+        assert kept_by_host, "the soak sets its clocks itself"
         return cls(SoakTime.of_environment(), stored_until_us(data_dir))
 
     async def sleep(self, seconds: float) -> None:

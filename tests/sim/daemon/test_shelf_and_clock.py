@@ -11,11 +11,13 @@ from cbrn_core.alarm import Command
 from cbrn_core.times import US_PER_S, parse_rfc3339
 from cbrn_gateway.config.load import parse_site
 from cbrn_gateway.live.restart import stored_until_us
+from cbrn_gateway.live.system_clock import Machine as Kernel
 from cbrn_gateway.live.system_clock import SystemClock
 
 HOUR_US = 3600 * US_PER_S
 SHELF_S = 7200.0
 WITHIN_US = 30 * US_PER_S
+LONG_UP_S = 3600.0
 
 
 class Machine:
@@ -30,10 +32,8 @@ class Machine:
     def run(self) -> DaemonHere:
         """Return the daemon as `cbrn-gateway run` starts it on this machine."""
         floor_us = stored_until_us(self._site.data_dir)
-        clock = SystemClock(
-            floor_us, synchronised=lambda: self.is_synchronised, wall_ns=self._wall_ns
-        )
-        return DaemonHere(self._site, clock)
+        machine = Kernel(lambda: self.is_synchronised, lambda: LONG_UP_S)
+        return DaemonHere(self._site, SystemClock(floor_us, machine, wall_ns=self._wall_ns))
 
     def _wall_ns(self) -> int:
         return time.time_ns() + 1000 * self.ahead_us

@@ -12,7 +12,7 @@ from samples.site_samples import chlorine, site_head, table
 from cbrn_core.times import parse_rfc3339
 from cbrn_gateway.config.load import load_site
 from cbrn_gateway.live.restart import stored_until_us
-from cbrn_gateway.live.system_clock import SystemClock
+from cbrn_gateway.live.system_clock import SystemClock, machine_of
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -35,7 +35,8 @@ class Machine:
     def run(self) -> DaemonHere:
         """Return the daemon as `cbrn-gateway run` starts it on this machine."""
         site = load_site(self._site_file)
-        clock = SystemClock(stored_until_us(site.data_dir), wall_ns=self._wall_ns)
+        machine = machine_of(kept_by_host=True)
+        clock = SystemClock(stored_until_us(site.data_dir), machine, wall_ns=self._wall_ns)
         return DaemonHere(site, clock)
 
     def forget_snapshot(self) -> None:

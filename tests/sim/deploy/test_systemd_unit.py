@@ -42,6 +42,21 @@ def test_it_is_hardened(installed):
     assert float(exposure) <= MOST_EXPOSURE
 
 
+def test_the_kernel_may_be_asked_whether_its_clock_is_synchronised_and_nobody_may_set_it():
+    filters = values("SystemCallFilter")
+    denied = max(at for at, calls in enumerate(filters) if calls.startswith("~"))
+    allowed_after = {call for calls in filters[denied + 1 :] for call in calls.split()}
+    assert allowed_after == {"adjtimex", "clock_adjtime", "clock_adjtime64"}
+    assert values("ProtectClock") == []
+    assert values("CapabilityBoundingSet") == values("AmbientCapabilities") == [""]
+
+
+def values(name: str) -> list[str]:
+    """Return what the unit says under a name, in its order: a later line may undo an earlier."""
+    lines = UNIT.read_text().splitlines()
+    return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
+
+
 def test_it_is_started_again_for_ever_and_killed_when_it_makes_no_progress():
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str

@@ -8,11 +8,20 @@ import pytest
 from sim.drivers.serial_bench import BenchClock, next_batch, open_driver, readings_until
 
 from cbrn_core.errors import ConnectFailed, Disconnected, ReadTimeout
-from cbrn_core.reading import Quality
+from cbrn_core.reading import Flag, Quality
 from cbrn_drivers.codec.gmc import Dialect
 from cbrn_drivers.radiation import gmc
 
-ONLY_READS = {b"GETVER", b"GETCFG", b"GETCPS", b"GETCPM", b"GETVOLT", b"HEARTBEAT0", b"HEARTBEAT1"}
+ONLY_READS = {
+    b"GETSERIAL",
+    b"GETVER",
+    b"GETCFG",
+    b"GETCPS",
+    b"GETCPM",
+    b"GETVOLT",
+    b"HEARTBEAT0",
+    b"HEARTBEAT1",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +100,46 @@ def gmc300(**other):
 
 def gamma(readings):
     return [r.value for r in readings if r.channel == "gamma"]
+
+
+@pytest.mark.asyncio
+async def test_another_counter_gives_no_count_until_ours_is_there(plug):
+    ours, other = bytes.fromhex("f7f4c578139d08"), bytes.fromhex("00112233445566")
+    serials = [other, other, ours]
+    counter = gmc500(GETSERIAL=lambda: serials.pop(0))
+    plug.put_in(counter)
+    clock = BenchClock()
+    async with open_driver("gq-gmc-500", plug, clock, serial="F7F4C578139D08") as driver:
+        plug.hold_no_more()
+        batches = driver.batches()
+        for _ in range(2):
+            (reading,) = await next_batch(batches)
+            assert (reading.channel, reading.value) == ("gamma", None)
+            assert {Flag.INSTRUMENT_FAULT, Flag.OTHER_INSTRUMENT} == set(reading.flags)
+            assert "another instrument (id 00112233445566)" in reading.detection.text
+            assert b"GETCPS" not in counter.requests
+        assert gamma(await readings_until(batches, 4)) == [1.0, 2.0, 3.0]
+        assert driver.counters()["identity_wrong"] == 2
+    assert set(counter.requests) <= ONLY_READS
+
+
+@pytest.mark.asyncio
+async def test_a_counter_that_does_not_say_who_it_is_is_not_read(plug, impatient):
+    plug.put_in(gmc500())
+    with pytest.raises(ConnectFailed, match="does not tell its serial number"):
+        await open_driver("gq-gmc-500", plug, BenchClock(), serial="f7f4c578139d08").__aenter__()
+
+
+@pytest.mark.asyncio
+async def test_another_counter_that_is_pulled_out_is_told(plug):
+    plug.put_in(gmc500(GETSERIAL=bytes(7)))
+    async with open_driver("gq-gmc-500", plug, BenchClock(), serial="f7f4c578139d08") as driver:
+        plug.hold_no_more()
+        batches = driver.batches()
+        await next_batch(batches)
+        plug.pull()
+        with pytest.raises(Disconnected):
+            await next_batch(batches)
 
 
 @pytest.mark.asyncio

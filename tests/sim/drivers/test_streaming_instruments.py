@@ -8,7 +8,7 @@ from sim.drivers.serial_bench import BenchClock, device, next_batch, open_driver
 
 from cbrn_core.channel import Device
 from cbrn_core.errors import ConfigError, ConnectFailed, Disconnected, ReadTimeout
-from cbrn_core.reading import Flag, Quality
+from cbrn_core.reading import Flag, InstrumentAlarm, Quality
 from cbrn_core.times import parse_rfc3339
 from cbrn_drivers.catalogue import load_driver
 
@@ -22,13 +22,14 @@ def xor(body):
     return value
 
 
-def geiger(counts, time="2026-06-01T06:15:00Z"):
-    body = f"BNRDD,12,{time},40,{counts},400,A,5003.1563,N,01430.9260,E,242.80,A,4,210".encode()
+def geiger(counts, time="2026-06-01T06:15:00Z", device_id=12):
+    place = "5003.1563,N,01430.9260,E,242.80,A,4,210"
+    body = f"BNRDD,{device_id:04d},{time},40,{counts},400,A,{place}".encode()
     return b"$" + body + b"*%02X\r\n" % xor(body)
 
 
-def wind(speed, status="00"):
-    body = f"Q,229,{speed:06.2f},M,{status},".encode()
+def wind(speed, status="00", node="Q"):
+    body = f"{node},229,{speed:06.2f},M,{status},".encode()
     return b"\x02" + body + b"\x03%02X\r\n" % xor(body)
 
 
@@ -187,6 +188,59 @@ async def test_dead_time_is_taken_from_the_comment_on_the_wire(plug):
         (reading,) = await next_batch(driver.batches())
     assert reading.value == pytest.approx(1127.4, abs=0.1)
     assert reading.livetime_s < 5.0
+
+
+def is_of_another(reading, told, expected):
+    return (
+        reading.value is None
+        and reading.quality is Quality.BAD
+        and {Flag.INSTRUMENT_FAULT, Flag.OTHER_INSTRUMENT} <= set(reading.flags)
+        and reading.detection.instrument_alarm is InstrumentAlarm.FAULT
+        and f"another instrument (id {told}) at this port" in reading.detection.text
+        and f"expected {expected}" in reading.detection.text
+        and reading.fix is None
+    )
+
+
+@pytest.mark.asyncio
+async def test_a_bgeigie_of_another_station_gives_no_value_in_any_sentence(plug):
+    driver = open_driver("safecast-bgeigie", plug, BenchClock(START_US), serial=12)
+    for strangers, ours in ((1, 2), (2, 1)):
+        plug.put_in()
+        async with driver:
+            plug.hold_no_more()
+            plug.say(b"".join(geiger(90, device_id=2108) for _ in range(strangers)))
+            plug.say(b"".join(geiger(n) for n in range(ours)) + geiger(90, device_id=2108))
+            readings = await readings_until(driver.batches(), strangers + ours + 1)
+        assert [is_of_another(r, 2108, 12) for r in readings] == [
+            *([True] * strangers + [False] * ours),
+            True,
+        ]
+        assert counts_of(readings[strangers:-1]) == list(range(ours))
+        plug.pull()
+    assert driver.counters()["identity_wrong"] == 5
+
+
+@pytest.mark.asyncio
+async def test_an_anemometer_of_another_node_gives_no_value_in_any_line(plug):
+    plug.put_in()
+    nmea = b"WIMWV,229,R,002.7,M,A"
+    async with open_driver("gill-windsonic", plug, BenchClock(), node="Q") as driver:
+        plug.hold_no_more()
+        plug.say(wind(9.0, node="A") + wind(2.0) + b"$" + nmea + b"*%02X\r\n" % xor(nmea))
+        readings = await readings_until(driver.batches(), 6)
+    assert [is_of_another(r, "A", "Q") for r in readings] == [True] * 2 + [False] * 4
+    assert [r.value for r in readings[2:4]] == [2.0, 229.0]
+    assert [is_of_another(r, "WI", "Q") for r in readings[4:]] == [True] * 2
+
+
+@pytest.mark.asyncio
+async def test_without_an_id_in_the_site_file_any_instrument_is_read(plug):
+    plug.put_in()
+    async with open_driver("safecast-bgeigie", plug, BenchClock(START_US)) as driver:
+        plug.hold_no_more()
+        plug.say(geiger(1) + geiger(2, device_id=2108))
+        assert counts_of(await readings_until(driver.batches(), 2)) == [1, 2]
 
 
 def test_a_port_has_one_instrument():

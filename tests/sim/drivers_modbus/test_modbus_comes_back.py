@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from samples.cycles import cycles
-from samples.supervised import readings_are_back, supervised, until
+from samples.supervised import LONG_PERIOD_S, readings_are_back, supervised, until
 
 from cbrn_gateway.live.supervisor import Health
 from cbrn_gateway.live.system_clock import SystemClock
@@ -30,6 +30,23 @@ async def test_a_tcp_peer_that_is_killed_and_started_again_is_read_again(
             peer = start_peer("tcp", str(peer.port), f"{UNIT}:60")
             peer.make_xcd(UNIT)
             await readings_are_back(bus, PERIOD_S)
+
+
+@cycles(3)
+async def test_at_one_poll_a_second_readings_are_back_within_two_periods_and_the_back_off(
+    start_peer, detector, times
+):
+    peer = start_peer("tcp", "0", f"{UNIT}:60")
+    peer.make_xcd(UNIT)
+    driver = detector(UNIT, host="127.0.0.1", port=peer.port, period_s=LONG_PERIOD_S)
+    async with supervised(driver, SystemClock()) as bus:
+        for _ in range(times):
+            await until(lambda: bus.supervisor.health is Health.RUNNING, "a reading")
+            peer.kill()
+            await until(lambda: bus.supervisor.health is Health.WAITING, "the loss")
+            peer = start_peer("tcp", str(peer.port), f"{UNIT}:60")
+            peer.make_xcd(UNIT)
+            await readings_are_back(bus, LONG_PERIOD_S)
 
 
 @cycles(10)

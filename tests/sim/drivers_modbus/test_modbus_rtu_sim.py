@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections import Counter
 
 import pytest
@@ -8,6 +9,8 @@ from cbrn_core.reading import Quality
 
 pytestmark = pytest.mark.asyncio
 LINE = {"baudrate": 115200, "parity": "N"}
+PERIOD_S, WATCHED_S = 0.4, 20.0
+"""Fifty polls each: two may fail to come, five do where each round waits for a dead one."""
 
 
 async def next_batch(batches):
@@ -43,18 +46,19 @@ async def test_one_dead_detector_of_ten_leaves_the_others_their_polls(start_bus,
     bus, _ = start_bus(range(1, 11))
     bus.cut = {4}
     driver = detector(
-        *range(1, 11), port=bus.path, period_s=0.25, timeout_s=0.2, quiet_s=0.02, **LINE
+        *range(1, 11), port=bus.path, period_s=PERIOD_S, timeout_s=0.4, quiet_s=0.02, **LINE
     )
     good = Counter()
     async with driver:
         batches = driver.batches()
-        while max(good.values(), default=0) < 40:
+        began_s = time.monotonic()
+        while (elapsed_s := time.monotonic() - began_s) < WATCHED_S:
             for reading in await next_batch(batches):
                 good[reading.device] += reading.quality is Quality.GOOD
         await batches.aclose()
     assert good["x4"] == 0
-    others = [good[f"x{i}"] for i in range(1, 11) if i != 4]
-    assert min(others) >= 0.95 * 40
+    others = {f"x{i}": good[f"x{i}"] for i in range(1, 11) if i != 4}
+    assert min(others.values()) >= 0.95 * elapsed_s / PERIOD_S, others
     assert driver.counters()["silent"] == 1
     assert 3 <= bus.requests.count(4) <= 0.05 * len(bus.requests)
 

@@ -366,6 +366,18 @@ class TestTechnical:
         told = text(condition(Reason.INSTRUMENT_FAULT))
         assert "instrument fault (12: cell end of life)" in told
 
+    @pytest.mark.parametrize(
+        ("language", "words"),
+        [
+            ("en", "another instrument (id 2108) at this port"),
+            ("nb", "et annet instrument (id 2108) på denne porten"),
+            ("it", "un altro strumento (id 2108) su questa porta"),
+        ],
+    )
+    def test_another_instrument_at_a_port_is_said_in_plain_words(self, language, words):
+        facts = {"other_instrument": "2108"}
+        assert words in text(condition(Reason.INSTRUMENT_FAULT, facts=facts), language)
+
     def test_a_moved_station_says_how_far(self):
         told = text(condition(Reason.MOVED))
         assert "fixed station 60 m from its place" in told

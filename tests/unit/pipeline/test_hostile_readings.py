@@ -50,6 +50,20 @@ def test_one_sample_at_the_end_of_a_short_range_alarms_if_nothing_follows():
     assert first(run(site, [*quiet(60), reading(60, 6.0)], until_s=80), "level") == 65
 
 
+def test_another_instrument_at_the_port_is_a_fault_that_says_its_id():
+    fault = Detection(instrument_alarm=InstrumentAlarm.FAULT, text="another instrument")
+    flags = (Flag.INSTRUMENT_FAULT, Flag.OTHER_INSTRUMENT)
+    other = [
+        reading(60 + s, None, flags=flags, quality=Quality.BAD, raw="2108", detection=fault)
+        for s in range(3)
+    ]
+    alarms = run(SITE, [*quiet(60), *other], until_s=70)
+    (fault_alarm, *_) = (a for a in alarms if a.condition.reason == "instrument_fault")
+    told = render_alert(fault_alarm, SITE.model, SITE.presentation)["properties"]
+    assert "another instrument (id 2108) at this port" in told["text"]
+    assert told["kind"] == "technical"
+
+
 def test_over_range_without_a_value_is_the_end_of_the_range():
     over = [reading(60 + s, None, flags=(Flag.OVER_RANGE,), quality=Quality.BAD) for s in range(5)]
     assert first(run(SITE, quiet(60) + over), "extreme_level") is not None

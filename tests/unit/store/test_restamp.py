@@ -95,6 +95,18 @@ async def test_what_an_instrument_stamped_by_a_right_clock_stays(tmp_path):
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("base_us", [-HOUR_US // 2, HOUR_US])
+async def test_what_a_believed_clock_stamped_moves_from_where_it_stood(tmp_path, base_us):
+    taken = [msgspec.structs.replace(r, time_us=r.time_us + base_us) for r in map(reading, (3, 4))]
+    stores = Stores(tmp_path, [])
+    stores.take(taken)
+    for expected in (2, 0):
+        assert await stores.writer.restamp(HOUR_US, base_us) == expected
+    await stores.writer.close()
+    assert stores.times() == [r.time_us + HOUR_US for r in taken]
+
+
+@pytest.mark.asyncio
 async def test_moving_once_more_moves_nothing(tmp_path):
     stores = Stores(tmp_path, [])
     stores.take([reading(second) for second in range(20)])
@@ -191,9 +203,11 @@ def test_no_sample_lands_on_another_however_short_the_way(
     taken = [reading(second, value=float(second)) for second in sorted(seconds)]
     with closing(Series(folder / "series.db")) as series:
         series.append(taken)
-        last, rows = move_samples(series.database, 0, None, shift_s * 1_000_000, steps)
+        last, rows = move_samples(series.database, 0, None, shift_s * 1_000_000, most_rows=steps)
         while last is not None:
-            last, more = move_samples(series.database, 0, last, shift_s * 1_000_000, steps)
+            last, more = move_samples(
+                series.database, 0, last, shift_s * 1_000_000, most_rows=steps
+            )
             rows += more
     with closing(SeriesReader(folder / "series.db")) as reader:
         found = [(r.time_us - START_US, r.value) for r in reader.readings(KEY)]

@@ -53,6 +53,7 @@ _CLEARS = {
     Reason.STEP: "the value is back, or something else speaks for gas",
 }
 _RECENT_SAMPLES = 5
+_LONGEST_ID = 32
 
 TechnicalMemory = list[tuple[int, float]]
 """The last samples of a channel, oldest first: time [µs] and what was shown."""
@@ -86,6 +87,8 @@ class TechnicalRule:
         if not reasons and not self._cases.has_any(self._watched):
             return []
         facts = {} if detection is None else _fault_facts(detection)
+        if Flag.OTHER_INSTRUMENT in reading.flags and reading.raw is not None:
+            facts = {"other_instrument": str(reading.raw)[:_LONGEST_ID]}
         seen = _Seen(
             READING, self._watched.reading_evidence(reading), reading.time_us, reading.value, now_us
         )
