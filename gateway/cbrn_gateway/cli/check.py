@@ -8,14 +8,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from cbrn_core.errors import ConfigError, Problem, StorageError
+from cbrn_core.errors import ConfigError, Problem
 from cbrn_gateway.cli import EXIT_USAGE
 from cbrn_gateway.cli.options import json_option, printable, site_option
 from cbrn_gateway.config.lint import Finding, lint
 from cbrn_gateway.config.load import load_site
-from cbrn_gateway.config.site_config import SiteConfig
-from cbrn_gateway.live.open_stores import fitted
-from cbrn_gateway.store.ballast import disk_bytes
 
 
 @click.command("check")
@@ -25,15 +22,14 @@ def command(site_file: Path, *, as_json: bool) -> None:
     """Validate a site file; exit 2 and one line `path: reason` for each problem.
 
     No instrument, broker or database is opened. Warnings say what a valid file may still
-    hurt and how to mend it; they do not change the exit code. Limits that the disk under an
-    existing data_dir cannot hold are among them.
+    hurt and how to mend it; they do not change the exit code.
     """
     try:
         config = load_site(site_file)
     except ConfigError as error:
         _show([Finding(problem, error=True) for problem in error.problems], as_json=as_json)
         sys.exit(EXIT_USAGE)
-    findings = lint(config, datetime.now(UTC).date()) + _too_large(config)
+    findings = lint(config, datetime.now(UTC).date())
     _show(findings, as_json=as_json)
     if any(finding.error for finding in findings):
         sys.exit(EXIT_USAGE)
@@ -47,18 +43,6 @@ def command(site_file: Path, *, as_json: bool) -> None:
         }
         told = [f"{len(of)} {what}{'' if len(of) == 1 else 's'}" for what, of in counted.items()]
         click.echo(f"{site_file}: ok: policy {config.policy.id}, {', '.join(told)}")
-
-
-def _too_large(config: SiteConfig) -> list[Finding]:
-    """Return what is lowered to the size of the disk, where the site runs on this machine."""
-    if not config.data_dir.is_dir():
-        return []
-    try:
-        size_bytes = disk_bytes(config.data_dir)
-    except StorageError as error:
-        return [Finding(Problem("gateway.data_dir", str(error)))]
-    problems = (Problem(*words.split(": ", 1)) for words in fitted(config.store, size_bytes)[1])
-    return [Finding(problem) for problem in problems]
 
 
 def _show(findings: list[Finding], *, as_json: bool) -> None:
